@@ -1,0 +1,164 @@
+//! Digests: the names of blobs and of the same bytes elsewhere.
+
+mod active;
+pub(crate) mod pool;
+pub(crate) mod stream;
+pub(crate) mod tree;
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A digest that is not the expected number of lower-case hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a {what}: {text:?} (expected {digits} lower-case hexadecimal digits)")]
+pub struct ParseDigestError {
+    what: &'static str,
+    digits: usize,
+    text: String,
+}
+
+macro_rules! digest {
+    ($(#[$doc:meta])* $name:ident, $len:literal, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $len]);
+
+        impl $name {
+            /// The digest with these bytes.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; $len]) -> Self {
+                Self(bytes)
+            }
+
+            /// The digest's bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; $len] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let mut text = [0; 2 * $len];
+                f.write_str(encode_hex(&self.0, &mut text))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseDigestError;
+
+            fn from_str(text: &str) -> Result<Self, ParseDigestError> {
+                let mut bytes = [0; $len];
+                if decode_hex(text.as_bytes(), &mut bytes) {
+                    Ok(Self(bytes))
+                } else {
+                    Err(ParseDigestError { what: $what, digits: 2 * $len, text: text.to_owned() })
+                }
+            }
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+                let mut text = [0; 2 * $len];
+                to.serialize_str(encode_hex(&self.0, &mut text))
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                struct Text;
+                impl serde::de::Visitor<'_> for Text {
+                    type Value = $name;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str($what)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                from.deserialize_str(Text)
+            }
+        }
+    };
+}
+
+digest!(
+    /// The name of a blob: the BLAKE3-256 hash of its bytes.
+    BlobHash, 32, "BLAKE3 hash"
+);
+digest!(
+    /// What the hub (for LFS files), Ollama and OCI registries name the same bytes by.
+    Sha256, 32, "SHA-256 digest"
+);
+digest!(
+    /// What git names a file by: SHA-1 of `blob <length>\0` and the bytes.
+    GitSha1, 20, "git blob SHA-1"
+);
+
+impl BlobHash {
+    /// The hash of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The first digits, for people.
+    #[must_use]
+    pub fn short(&self) -> String {
+        let mut text = self.to_string();
+        text.truncate(12);
+        text
+    }
+}
+
+fn encode_hex<'t>(bytes: &[u8], text: &'t mut [u8]) -> &'t str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        for (digit, value) in pair.iter_mut().zip([byte >> 4, byte & 15]) {
+            *digit = DIGITS.get(usize::from(value)).copied().unwrap_or_default();
+        }
+    }
+    std::str::from_utf8(text).unwrap_or_default()
+}
+
+/// Lower case only: a name on disk has one spelling.
+fn decode_hex(text: &[u8], bytes: &mut [u8]) -> bool {
+    fn value(digit: u8) -> Option<u8> {
+        match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        }
+    }
+    if text.len() != 2 * bytes.len() {
+        return false;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+        let &[high, low] = pair else { return false };
+        let (Some(high), Some(low)) = (value(high), value(low)) else { return false };
+        *byte = high << 4 | low;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_has_one_spelling() {
+        let hash = BlobHash::of(b"weights");
+        let text = hash.to_string();
+        assert_eq!(text, blake3::hash(b"weights").to_hex().as_str());
+        assert_eq!(text.parse(), Ok(hash));
+        assert!(text.to_uppercase().parse::<BlobHash>().is_err());
+        assert!(text[1..].parse::<BlobHash>().is_err());
+        assert!(format!("{text}0").parse::<BlobHash>().is_err());
+    }
+}

@@ -1,0 +1,9 @@
+//! Space: what takes it, and what gives it back.
+
+mod remove;
+mod usage;
+mod why;
+
+pub use remove::{Freed, Gone, Kept, RemoveOptions, collect, collectable, remove};
+pub use usage::{ModelUsage, Usage, usage};
+pub use why::{Need, Why, why};

@@ -1,0 +1,96 @@
+//! The engine: blobs, manifests, the index over them, and what keeps them.
+//!
+//! ARCHITECTURE.md numbers the invariants (I1–I8) and the steps of import (S0–S5) and collection
+//! (G0–G3) that the code here cites.
+
+mod catalog;
+mod fsck;
+mod gc;
+mod holds;
+mod import;
+pub(crate) mod index;
+mod ingest;
+mod layout;
+mod lease;
+mod rebuild;
+mod recovery;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use catalog::{Listed, Resolved};
+pub use fsck::{Fsck, Problem};
+pub use gc::Collected;
+pub(crate) use gc::{Removal, empty_dir};
+pub use holds::ExternalView;
+pub use ingest::{AddOptions, Added, Take};
+pub use layout::Access;
+pub use lease::Lease;
+pub use rebuild::Rebuilt;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::StoreError;
+use crate::fs::Fs;
+use crate::fs::real::RealFs;
+use index::Index;
+use layout::Layout;
+
+pub(crate) type Result<T> = std::result::Result<T, StoreError>;
+
+/// An opened store.
+///
+/// Any number of processes may have one store open and change it at once. A `Store` must not be
+/// used across `fork`.
+pub struct Store {
+    layout: Layout,
+    index: Index,
+    threads: usize,
+}
+
+impl Store {
+    /// Opens the store at `path`. With [`Access::Write`] one that is not there is made.
+    ///
+    /// # Errors
+    /// [`StoreError::NoStore`], [`StoreError::NotAStore`], [`StoreError::NewerFormat`],
+    /// [`StoreError::IndexDamaged`], [`StoreError::Busy`] while the index is being rebuilt, and
+    /// what the file system says.
+    pub fn open(path: impl AsRef<Path>, access: Access) -> Result<Self> {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::open_on(Arc::new(RealFs), path.as_ref(), access, threads)
+    }
+
+    pub(crate) fn open_on(
+        fs: Arc<dyn Fs>,
+        path: &Path,
+        access: Access,
+        threads: usize,
+    ) -> Result<Self> {
+        let (layout, index) = Layout::open(fs, path, access)?;
+        let store = Self { layout, index, threads };
+        if store.index.is_writable() && access == Access::Write {
+            store.sweep_dead_imports()?;
+        }
+        Ok(store)
+    }
+
+    /// Where the store is: absolute, without symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.layout.path
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    pub(crate) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+}

@@ -1,0 +1,281 @@
+//! The import protocol: how bytes become blobs and a revision.
+//!
+//! S0 makes a directory in `staging/` and holds its lock; S1 brings each file's bytes there under
+//! their hash, or pins a blob that is known; S2 links them into `blobs/`; S3 makes the entries
+//! durable; S4 is one transaction; S5 removes the directory. A crash before S4's commit leaves
+//! files without rows, which is allowed, and a directory without a lock holder, which is swept.
+
+use std::collections::HashMap;
+
+use super::index::{RevisionId, RevisionRow, Stamp};
+use super::layout::Layout;
+use super::{Result, Store};
+use crate::digest::tree::Cv;
+use crate::digest::{BlobHash, Sha256};
+use crate::error::{SourceError, StoreError};
+use crate::fs::{Dir, File, Kind, LockKind, Open, Rename, durable};
+use crate::model::{Manifest, RefName};
+
+pub(super) const LOCK: &str = ".lock";
+
+/// The mode of a blob: readable by whoever may read the store, writable by nobody.
+const BLOB_MODE: u32 = 0o444;
+
+/// A staging directory, held until it is dropped.
+pub(super) struct Import<'s> {
+    layout: &'s Layout,
+    name: String,
+    dir: Dir,
+    _lock: File,
+}
+
+/// What was learned of a blob while its bytes were read.
+#[derive(Debug, Default)]
+pub(super) struct Learned {
+    pub subtrees: HashMap<BlobHash, Vec<Cv>>,
+    pub sha256: HashMap<Sha256, BlobHash>,
+}
+
+impl<'s> Import<'s> {
+    /// S0.
+    pub fn begin(layout: &'s Layout) -> Result<Self> {
+        loop {
+            let name = format!("{:016x}", fastrand::u64(..));
+            match layout.staging.make_dir(&name) {
+                Err(e) if e.is_exists() => continue,
+                other => other?,
+            }
+            // A sweeper that came between these lines took the directory for a dead import's:
+            // then the lock is taken, or the file that is locked is not the one that is there.
+            let held = layout.staging.open_dir(&name).and_then(|dir| {
+                let lock = dir.open_file(LOCK, Open::Ensure)?;
+                let held =
+                    lock.try_lock(LockKind::Exclusive)? && dir.stat(LOCK)?.ino == lock.stat()?.ino;
+                Ok(held.then_some((dir, lock)))
+            });
+            match held {
+                Ok(Some((dir, lock))) => return Ok(Self { layout, name, dir, _lock: lock }),
+                Ok(None) => {}
+                Err(e) if e.is_not_found() => layout.check_still_there()?,
+                Err(e) => {
+                    let _ = layout.staging.remove_dir(&name);
+                    return Err(e.into());
+                }
+            }
+        }
+    }
+
+    /// The directory that parts are made in.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// S1 for known bytes: links the blob here, so that no collector can take it. False when it
+    /// is not in `blobs/`, has not this size, or has no link to spare.
+    pub fn pin(&self, blob: &BlobHash, size: u64) -> Result<bool> {
+        let name = blob.to_string();
+        match self.layout.blobs.link(&name, &self.dir, &name) {
+            Ok(()) => {}
+            Err(e) if e.is_exists() => return Ok(true),
+            Err(e) if e.is_not_found() || e.is(rustix::io::Errno::MLINK) => return Ok(false),
+            Err(e) => return Err(e.into()),
+        }
+        if self.dir.stat(&name)?.size == size {
+            return Ok(true);
+        }
+        // Not what its name says. The bytes at hand take its place in S2.
+        self.dir.remove_file(&name)?;
+        Ok(false)
+    }
+
+    /// S1 for new bytes, which `part` holds complete: I1 wants them durable under their name.
+    pub fn seal(&self, part: &str, file: &File, blob: &BlobHash) -> Result<()> {
+        file.set_mode(BLOB_MODE)?;
+        file.sync()?;
+        Ok(self.dir.rename(part, &self.dir, blob.to_string(), Rename::Replace)?)
+    }
+
+    pub fn discard(&self, part: &str) -> Result<()> {
+        match self.dir.remove_file(part) {
+            Err(e) if !e.is_not_found() => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// S2 to S4: publishes the staged blobs as a revision, and sets `refs` to it.
+    pub fn publish(
+        self,
+        store: &Store,
+        manifest: &Manifest,
+        learned: &Learned,
+        refs: &[RefName],
+        now: i64,
+    ) -> Result<BlobHash> {
+        let source = |source| SourceError::Manifest { path: self.dir.path().into(), source };
+        let bytes = manifest.to_bytes().map_err(source)?;
+        let name = BlobHash::of(&bytes);
+        self.stage_manifest(&name, &bytes)?;
+        let blobs = manifest.blobs();
+
+        let mut healed = Vec::new();
+        for (blob, size) in &blobs {
+            if self.link_blob(blob, *size)? {
+                healed.push(*blob);
+            }
+        }
+        self.link_new(&manifest_name(&name), &self.layout.manifests, &name.to_string())?;
+        self.layout.blobs.sync()?; // S3
+        self.layout.manifests.sync()?;
+
+        let row = RevisionRow {
+            model: manifest.model.clone(),
+            revision: manifest.revision(name),
+            manifest: name,
+            files: manifest.files().len() as u64,
+            size: manifest.size(),
+            added: now,
+            pinned: false,
+        };
+        self.commit(store, &row, &blobs, &healed, learned, refs)?; // S4
+        for name in refs {
+            // Should, not must: what a rebuild of the index takes refs from.
+            let _ = self.layout.refs.ensure_dir(row.model.dir_name()).and_then(|dir| {
+                durable::replace_lazily(&dir, &name.file_name(), row.revision.as_str().as_bytes())
+            });
+        }
+        store.touch(&name);
+        Ok(name)
+    }
+
+    fn stage_manifest(&self, name: &BlobHash, bytes: &[u8]) -> Result<()> {
+        let file = self.dir.open_file(manifest_name(name), Open::New)?;
+        file.write_at(bytes, 0)?;
+        file.set_mode(BLOB_MODE)?;
+        Ok(file.sync()?)
+    }
+
+    /// S2. True when a blob that was not what its name says was replaced.
+    fn link_blob(&self, blob: &BlobHash, size: u64) -> Result<bool> {
+        let name = blob.to_string();
+        if self.link_new(&name, &self.layout.blobs, &name)? {
+            return Ok(false);
+        }
+        let there = match self.layout.blobs.stat(&name) {
+            Ok(stat) => stat,
+            Err(e) if e.is_not_found() => return Ok(false), // collected just now: S4 links again
+            Err(e) => return Err(e.into()),
+        };
+        if there.kind == Kind::File && there.size == size {
+            return Ok(false);
+        }
+        // I1's exception: repair of a damaged blob publishes a new inode. A second link is
+        // renamed, because the first must stay for S4.
+        let aside = format!("{name}.repair");
+        self.dir.link(&name, &self.dir, &aside)?;
+        self.dir.rename(&aside, &self.layout.blobs, &name, Rename::Replace)?;
+        Ok(true)
+    }
+
+    /// False when the name is there already: a dedup hit.
+    fn link_new(&self, name: &str, to: &Dir, new: &str) -> Result<bool> {
+        match self.dir.link(name, to, new) {
+            Ok(()) => Ok(true),
+            Err(e) if e.is_exists() => Ok(false),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// S4. No collector can commit while this transaction is open (I3), so what is stated here is
+    /// there when it commits (I2).
+    fn commit(
+        &self,
+        store: &Store,
+        row: &RevisionRow,
+        blobs: &[(BlobHash, u64)],
+        healed: &[BlobHash],
+        learned: &Learned,
+        refs: &[RefName],
+    ) -> Result<RevisionId> {
+        let index = store.index();
+        let writer = index.begin_write()?;
+        self.layout.check_still_there()?;
+        let mut stamps = Vec::with_capacity(blobs.len());
+        let mut again = false;
+        for (blob, _) in blobs {
+            let (stamp, relinked) = self.stamp(&self.layout.blobs, &blob.to_string(), None)?;
+            stamps.push((*blob, stamp));
+            again |= relinked;
+        }
+        let name = row.manifest.to_string();
+        let staged = manifest_name(&row.manifest);
+        again |= self.stamp(&self.layout.manifests, &name, Some(&staged))?.1;
+        if again {
+            self.layout.blobs.sync()?;
+            self.layout.manifests.sync()?;
+        }
+        let write = || {
+            let id = writer.insert_revision(row, &stamps)?;
+            for (blob, stamp) in stamps.iter().filter(|(blob, _)| healed.contains(blob)) {
+                writer.set_stamp(blob, *stamp)?;
+            }
+            for (blob, subtrees) in &learned.subtrees {
+                writer.set_subtrees(blob, subtrees)?;
+            }
+            for (digest, blob) in &learned.sha256 {
+                writer.set_sha256(digest, blob)?;
+            }
+            for name in refs {
+                writer.set_ref(&row.model, name, id)?;
+            }
+            Ok(id)
+        };
+        let id = write().map_err(|e| index.error(e))?;
+        writer.commit().map_err(|e| index.error(e))?;
+        Ok(id)
+    }
+
+    /// The stamp of a published file; one that a collector took since S2 is linked again.
+    fn stamp(&self, dir: &Dir, name: &str, staged: Option<&str>) -> Result<(Stamp, bool)> {
+        match dir.stat(name) {
+            Ok(stat) => return Ok((stat.into(), false)),
+            Err(e) if !e.is_not_found() => return Err(e.into()),
+            Err(_) => {}
+        }
+        self.dir.link(staged.unwrap_or(name), dir, name)?;
+        Ok((dir.stat(name)?.into(), true))
+    }
+}
+
+/// What a manifest is called in staging: beside it a blob of the same bytes may stand.
+fn manifest_name(manifest: &BlobHash) -> String {
+    format!("{manifest}.manifest")
+}
+
+impl Drop for Import<'_> {
+    /// S5. What cannot be removed here is swept as a dead import later.
+    fn drop(&mut self) {
+        let _ = remove_import(&self.layout.staging, &self.name, &self.dir);
+    }
+}
+
+/// Empties and removes an import's directory; the lock file goes last.
+pub(super) fn remove_import(staging: &Dir, name: &str, dir: &Dir) -> Result<()> {
+    for entry in dir.list()? {
+        if entry.name != LOCK {
+            dir.remove_file(&entry.name)?;
+        }
+    }
+    dir.remove_file(LOCK)?;
+    Ok(staging.remove_dir(name)?)
+}
+
+impl Store {
+    /// An error when this process may not write to the store.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        if self.index.is_writable() {
+            Ok(())
+        } else {
+            Err(StoreError::ReadOnly { path: self.layout.path.clone() })
+        }
+    }
+}

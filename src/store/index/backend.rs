@@ -1,0 +1,137 @@
+//! redb's file through the crate's own file system, so that the simulation crashes index and blobs
+//! together, and with a limit on every wait for a lock.
+
+use std::fmt;
+use std::io;
+use std::ops::Bound;
+use std::time::{Duration, Instant};
+
+use redb::backends::FileBackend;
+use redb::{BackendError, StorageBackend};
+
+use super::{IndexError, PATIENCE};
+use crate::error::FsError;
+use crate::fs::File;
+
+pub(super) enum IndexFile {
+    /// The operating system's file: redb's own backend knows its byte range locks.
+    System(FileBackend),
+    /// A simulated file, which one process at a time uses.
+    Simulated(File),
+}
+
+impl IndexFile {
+    pub fn new(file: &File) -> Result<Self, IndexError> {
+        match file.os_file().map_err(FsError::into_io)? {
+            Some(file) => Ok(Self::System(FileBackend::new(file)?)),
+            None => Ok(Self::Simulated(file.clone())),
+        }
+    }
+}
+
+impl fmt::Debug for IndexFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IndexFile")
+    }
+}
+
+/// Asks for a lock until it is had or [`PATIENCE`] is over.
+fn wait(mut ask: impl FnMut() -> Result<bool, BackendError>) -> Result<(), BackendError> {
+    let began = Instant::now();
+    let mut pause = Duration::from_micros(50);
+    while !ask()? {
+        if began.elapsed() > PATIENCE {
+            return Err(BackendError::Io(io::ErrorKind::TimedOut.into()));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    Ok(())
+}
+
+impl StorageBackend for IndexFile {
+    fn len(&self) -> io::Result<u64> {
+        match self {
+            Self::System(file) => file.len(),
+            Self::Simulated(file) => Ok(file.stat().map_err(FsError::into_io)?.size),
+        }
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::System(file) => file.read(offset, out),
+            Self::Simulated(file) => {
+                let n = file.read_at(out, offset).map_err(FsError::into_io)?;
+                if n == out.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+            }
+        }
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        match self {
+            Self::System(file) => file.set_len(len),
+            Self::Simulated(file) => file.set_len(len).map_err(FsError::into_io),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        match self {
+            Self::System(file) => file.sync_data(),
+            Self::Simulated(file) => file.sync().map_err(FsError::into_io),
+        }
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        match self {
+            Self::System(file) => file.write(offset, data),
+            Self::Simulated(file) => file.write_at(data, offset).map_err(FsError::into_io),
+        }
+    }
+
+    fn close(&self) -> io::Result<()> {
+        match self {
+            Self::System(file) => file.close(),
+            Self::Simulated(_) => Ok(()),
+        }
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        match self {
+            Self::System(file) => file.try_lock_range(start, end),
+            Self::Simulated(_) => Ok(true),
+        }
+    }
+
+    fn try_lock_shared_range(
+        &self,
+        start: Bound<u64>,
+        end: Bound<u64>,
+    ) -> Result<bool, BackendError> {
+        match self {
+            Self::System(file) => file.try_lock_shared_range(start, end),
+            Self::Simulated(_) => Ok(true),
+        }
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        wait(|| self.try_lock_range(start, end))
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        wait(|| self.try_lock_shared_range(start, end))
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        match self {
+            Self::System(file) => file.unlock_range(start, end),
+            Self::Simulated(_) => Ok(()),
+        }
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        match self {
+            Self::System(file) => file.query_lock_range(start, end),
+            Self::Simulated(_) => Ok(false),
+        }
+    }
+}

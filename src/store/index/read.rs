@@ -1,0 +1,165 @@
+//! Questions to one snapshot of the index.
+
+use std::collections::HashMap;
+
+use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable};
+
+use super::Result;
+use super::tables::{
+    BLOBS, BY_MODEL, BlobRow, EDGES, REFS, REVISIONS, RevisionId, RevisionRow, SHA256, SUBTREES,
+    corrupted,
+};
+use crate::digest::tree::Cv;
+use crate::digest::{BlobHash, Sha256};
+use crate::model::{ModelId, RefName};
+
+/// One snapshot.
+pub(crate) struct Reader(ReadTransaction);
+
+/// Bytes of a revision, each blob counted once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Only this revision needs them.
+    pub exclusive: u64,
+    /// Other revisions need them too.
+    pub shared: u64,
+}
+
+impl Reader {
+    pub(super) fn new(transaction: ReadTransaction) -> Self {
+        Self(transaction)
+    }
+
+    pub fn revisions(&self) -> Result<Vec<(RevisionId, RevisionRow)>> {
+        let table = self.0.open_table(REVISIONS)?;
+        table
+            .iter()?
+            .map(|row| {
+                let (id, value) = row?;
+                Ok((id.value(), RevisionRow::from_value(value.value())?))
+            })
+            .collect()
+    }
+
+    pub fn revision(&self, id: RevisionId) -> Result<Option<RevisionRow>> {
+        let table = self.0.open_table(REVISIONS)?;
+        table.get(id)?.map(|value| RevisionRow::from_value(value.value())).transpose()
+    }
+
+    pub fn revisions_of(&self, model: &ModelId) -> Result<Vec<(RevisionId, RevisionRow)>> {
+        let names = self.0.open_table(BY_MODEL)?;
+        let rows = self.0.open_table(REVISIONS)?;
+        let mut found = Vec::new();
+        for entry in names.range((model.as_str(), "")..)? {
+            let (key, id) = entry?;
+            if key.value().0 != model.as_str() {
+                break;
+            }
+            let id = id.value();
+            let row = rows.get(id)?.ok_or_else(|| corrupted("a revision without its row"))?;
+            found.push((id, RevisionRow::from_value(row.value())?));
+        }
+        Ok(found)
+    }
+
+    /// Every ref: the model, the ref, and what it points to.
+    pub fn refs(&self) -> Result<Vec<(ModelId, RefName, RevisionId)>> {
+        let table = self.0.open_table(REFS)?;
+        table
+            .iter()?
+            .map(|row| {
+                let (key, id) = row?;
+                let (model, name) = key.value();
+                let model = model.parse().map_err(corrupted)?;
+                Ok((model, name.parse().map_err(corrupted)?, id.value()))
+            })
+            .collect()
+    }
+
+    pub fn resolve_ref(&self, model: &ModelId, name: &RefName) -> Result<Option<RevisionId>> {
+        let table = self.0.open_table(REFS)?;
+        Ok(table.get((model.as_str(), name.as_str()))?.map(|id| id.value()))
+    }
+
+    pub fn blob(&self, blob: &BlobHash) -> Result<Option<BlobRow>> {
+        let table = self.0.open_table(BLOBS)?;
+        Ok(table.get(blob.as_bytes())?.map(|value| BlobRow::from_value(value.value())))
+    }
+
+    /// The rows of many blobs, in the order asked.
+    pub fn blobs_of(&self, blobs: &[BlobHash]) -> Result<Vec<Option<BlobRow>>> {
+        let table = self.0.open_table(BLOBS)?;
+        blobs
+            .iter()
+            .map(|blob| Ok(table.get(blob.as_bytes())?.map(|v| BlobRow::from_value(v.value()))))
+            .collect()
+    }
+
+    /// Calls `each` with every blob, in the order of their hashes.
+    pub fn for_each_blob(&self, mut each: impl FnMut(BlobHash, BlobRow)) -> Result<()> {
+        for row in self.0.open_table(BLOBS)?.iter()? {
+            let (blob, value) = row?;
+            each(BlobHash::from_bytes(blob.value()), BlobRow::from_value(value.value()));
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every blob that is needed and the revisions that need it.
+    pub fn for_each_edge(&self, mut each: impl FnMut(BlobHash, &[RevisionId])) -> Result<()> {
+        let mut ids = Vec::new();
+        for row in self.0.open_multimap_table(EDGES)?.iter()? {
+            let (blob, values) = row?;
+            ids.clear();
+            for id in values {
+                ids.push(id?.value());
+            }
+            each(BlobHash::from_bytes(blob.value()), &ids);
+        }
+        Ok(())
+    }
+
+    pub fn edges(&self, blob: &BlobHash) -> Result<Vec<RevisionId>> {
+        let table = self.0.open_multimap_table(EDGES)?;
+        table.get(blob.as_bytes())?.map(|id| Ok(id?.value())).collect()
+    }
+
+    /// What each revision needs alone and with others, in one walk over blobs and edges, which are
+    /// in the same order.
+    pub fn usage(&self) -> Result<HashMap<RevisionId, Usage>> {
+        let mut usage: HashMap<RevisionId, Usage> = HashMap::new();
+        let blobs = self.0.open_table(BLOBS)?;
+        let mut blobs = blobs.iter()?;
+        for row in self.0.open_multimap_table(EDGES)?.iter()? {
+            let (blob, mut ids) = row?;
+            let size = loop {
+                let (key, value) =
+                    blobs.next().ok_or_else(|| corrupted("an edge of a blob without a row"))??;
+                if key.value() == blob.value() {
+                    break value.value().0;
+                }
+            };
+            let Some(first) = ids.next() else { continue };
+            let first = first?.value();
+            let mut alone = true;
+            for id in ids {
+                alone = false;
+                usage.entry(id?.value()).or_default().shared += size;
+            }
+            let entry = usage.entry(first).or_default();
+            *(if alone { &mut entry.exclusive } else { &mut entry.shared }) += size;
+        }
+        Ok(usage)
+    }
+
+    /// The chaining values of the blob's 1 MiB subtrees, when they are known.
+    pub fn subtrees(&self, blob: &BlobHash) -> Result<Option<Vec<Cv>>> {
+        let table = self.0.open_table(SUBTREES)?;
+        let Some(value) = table.get(blob.as_bytes())? else { return Ok(None) };
+        Ok(Some(value.value().as_chunks().0.to_vec()))
+    }
+
+    pub fn by_sha256(&self, digest: &Sha256) -> Result<Option<BlobHash>> {
+        let table = self.0.open_table(SHA256)?;
+        Ok(table.get(digest.as_bytes())?.map(|blob| BlobHash::from_bytes(blob.value())))
+    }
+}

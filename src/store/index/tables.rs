@@ -1,0 +1,122 @@
+//! The index's tables and what their rows mean. ARCHITECTURE.md gives the same, for readers.
+
+use redb::{MultimapTableDefinition, TableDefinition};
+
+use super::{IndexError, Result};
+use crate::digest::BlobHash;
+use crate::fs::Stat;
+use crate::model::{ModelId, Revision};
+
+/// A revision's number in this index. Never shown: a rebuild gives new ones.
+pub(crate) type RevisionId = u64;
+
+/// model, revision, manifest, files, bytes, added (s since the epoch), pinned
+pub(super) type RevisionValue = (&'static str, &'static str, [u8; 32], u64, u64, i64, bool);
+/// size, state, mtime (ns), inode, mode
+pub(super) type BlobValue = (u64, u8, i64, u64, u32);
+
+pub(super) const REVISIONS: TableDefinition<RevisionId, RevisionValue> =
+    TableDefinition::new("revisions");
+/// (model, revision) → revision
+pub(super) const BY_MODEL: TableDefinition<(&str, &str), RevisionId> =
+    TableDefinition::new("by_model");
+/// (model, ref) → revision
+pub(super) const REFS: TableDefinition<(&str, &str), RevisionId> = TableDefinition::new("refs");
+pub(super) const BLOBS: TableDefinition<[u8; 32], BlobValue> = TableDefinition::new("blobs");
+/// I4: blob → the revisions that need it. The reference count is the number of edges.
+pub(super) const EDGES: MultimapTableDefinition<[u8; 32], RevisionId> =
+    MultimapTableDefinition::new("edges");
+/// The chaining values of a blob's 1 MiB subtrees, 32 bytes each, for blobs over 1 MiB.
+pub(super) const SUBTREES: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("subtrees");
+/// SHA-256 → blob
+pub(super) const SHA256: TableDefinition<[u8; 32], [u8; 32]> = TableDefinition::new("sha256");
+
+/// Whether a blob can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BlobState {
+    /// I2: a durable file is there.
+    Present,
+    /// Without edges, and on its way out; a revision that needs it makes it Present again.
+    Dying,
+}
+
+/// What a stat says of a blob that nobody touched. `link` changes ctime, so that is not in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub size: u64,
+    pub mtime_ns: i64,
+    pub ino: u64,
+    pub mode: u32,
+}
+
+impl From<Stat> for Stamp {
+    fn from(stat: Stat) -> Self {
+        Self { size: stat.size, mtime_ns: stat.mtime_ns, ino: stat.ino, mode: stat.mode }
+    }
+}
+
+/// A blob the index knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BlobRow {
+    pub state: BlobState,
+    pub stamp: Stamp,
+}
+
+impl BlobRow {
+    pub(super) fn value(self) -> <BlobValue as redb::Value>::SelfType<'static> {
+        let state = match self.state {
+            BlobState::Present => 0,
+            BlobState::Dying => 1,
+        };
+        let Stamp { size, mtime_ns, ino, mode } = self.stamp;
+        (size, state, mtime_ns, ino, mode)
+    }
+
+    pub(super) fn from_value((size, state, mtime_ns, ino, mode): (u64, u8, i64, u64, u32)) -> Self {
+        // An unknown state is not served: Dying is what can only come back through an import.
+        let state = if state == 0 { BlobState::Present } else { BlobState::Dying };
+        Self { state, stamp: Stamp { size, mtime_ns, ino, mode } }
+    }
+}
+
+/// A revision the index knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RevisionRow {
+    pub model: ModelId,
+    pub revision: Revision,
+    pub manifest: BlobHash,
+    pub files: u64,
+    pub size: u64,
+    /// Seconds since the epoch.
+    pub added: i64,
+    pub pinned: bool,
+}
+
+impl RevisionRow {
+    pub(super) fn from_value(
+        (model, revision, manifest, files, size, added, pinned): (
+            &str,
+            &str,
+            [u8; 32],
+            u64,
+            u64,
+            i64,
+            bool,
+        ),
+    ) -> Result<Self> {
+        Ok(Self {
+            model: model.parse().map_err(corrupted)?,
+            revision: revision.parse().map_err(corrupted)?,
+            manifest: BlobHash::from_bytes(manifest),
+            files,
+            size,
+            added,
+            pinned,
+        })
+    }
+}
+
+/// A row whose text no version of this program writes.
+pub(super) fn corrupted(error: impl std::fmt::Display) -> IndexError {
+    IndexError(redb::Error::Corrupted(error.to_string()))
+}

@@ -1,0 +1,207 @@
+//! Changes to the index. A [`Writer`] is one transaction: all of it happens, or none.
+
+use redb::{ReadableMultimapTable, ReadableTable, WriteTransaction};
+
+use super::Result;
+use super::tables::{
+    BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, REFS, REVISIONS, RevisionId, RevisionRow, SHA256,
+    SUBTREES, Stamp,
+};
+use crate::digest::tree::Cv;
+use crate::digest::{BlobHash, Sha256};
+use crate::model::{ModelId, RefName, Revision};
+
+/// One write transaction.
+pub(crate) struct Writer(WriteTransaction);
+
+impl Writer {
+    pub(super) fn new(transaction: WriteTransaction) -> Self {
+        Self(transaction)
+    }
+
+    /// Makes every table, so that readers find all of them.
+    pub(super) fn make_tables(&mut self) -> Result<()> {
+        self.0.open_table(REVISIONS)?;
+        self.0.open_table(BY_MODEL)?;
+        self.0.open_table(REFS)?;
+        self.0.open_table(BLOBS)?;
+        self.0.open_multimap_table(EDGES)?;
+        self.0.open_table(SUBTREES)?;
+        self.0.open_table(SHA256)?;
+        Ok(())
+    }
+
+    pub fn commit(self) -> Result<()> {
+        Ok(self.0.commit()?)
+    }
+
+    pub fn revision(&self, id: RevisionId) -> Result<Option<RevisionRow>> {
+        let table = self.0.open_table(REVISIONS)?;
+        table.get(id)?.map(|value| RevisionRow::from_value(value.value())).transpose()
+    }
+
+    pub fn find(&self, model: &ModelId, revision: &Revision) -> Result<Option<RevisionId>> {
+        let names = self.0.open_table(BY_MODEL)?;
+        Ok(names.get((model.as_str(), revision.as_str()))?.map(|id| id.value()))
+    }
+
+    /// The manifests of all revisions.
+    pub fn manifests(&self) -> Result<Vec<BlobHash>> {
+        let table = self.0.open_table(REVISIONS)?;
+        table.iter()?.map(|row| Ok(BlobHash::from_bytes(row?.1.value().2))).collect()
+    }
+
+    /// I2, I4: rows, edges and revision change in this one transaction; the caller has stated
+    /// every file behind `blobs`.
+    pub fn insert_revision(
+        &self,
+        row: &RevisionRow,
+        blobs: &[(BlobHash, Stamp)],
+    ) -> Result<RevisionId> {
+        let id = match self.find(&row.model, &row.revision)? {
+            Some(id) => id,
+            None => self.new_revision(row)?,
+        };
+        let mut table = self.0.open_table(BLOBS)?;
+        let mut edges = self.0.open_multimap_table(EDGES)?;
+        for (blob, stamp) in blobs {
+            let fresh = BlobRow { state: BlobState::Present, stamp: *stamp };
+            let known = table.get(blob.as_bytes())?.map(|v| BlobRow::from_value(v.value()));
+            // A Present row keeps its stamp: what differs from it now is for verify to find.
+            if known.is_none_or(|row| row.state != BlobState::Present) {
+                table.insert(blob.as_bytes(), fresh.value())?;
+            }
+            edges.insert(blob.as_bytes(), id)?;
+        }
+        Ok(id)
+    }
+
+    fn new_revision(&self, row: &RevisionRow) -> Result<RevisionId> {
+        let mut table = self.0.open_table(REVISIONS)?;
+        let id = table.last()?.map_or(1, |(id, _)| id.value() + 1);
+        let (model, revision) = (row.model.as_str(), row.revision.as_str());
+        let manifest = *row.manifest.as_bytes();
+        table
+            .insert(id, (model, revision, manifest, row.files, row.size, row.added, row.pinned))?;
+        self.0.open_table(BY_MODEL)?.insert((model, revision), id)?;
+        Ok(id)
+    }
+
+    /// Drops a revision, its edges to `blobs` and its refs. Blobs left without edges become Dying.
+    /// Gives back the refs that went.
+    pub fn remove_revision(&self, id: RevisionId, blobs: &[BlobHash]) -> Result<Vec<RefName>> {
+        let Some(row) = self.revision(id)? else { return Ok(Vec::new()) };
+        self.0.open_table(REVISIONS)?.remove(id)?;
+        self.0.open_table(BY_MODEL)?.remove((row.model.as_str(), row.revision.as_str()))?;
+        let mut edges = self.0.open_multimap_table(EDGES)?;
+        for blob in blobs {
+            edges.remove(blob.as_bytes(), id)?;
+            if edges.get(blob.as_bytes())?.next().is_none() {
+                self.set_state(blob, BlobState::Dying)?;
+            }
+        }
+        drop(edges);
+        let mut refs = self.0.open_table(REFS)?;
+        let mut gone = Vec::new();
+        for entry in refs.range((row.model.as_str(), "")..)? {
+            let (key, target) = entry?;
+            let (model, name) = key.value();
+            if model != row.model.as_str() {
+                break;
+            }
+            if target.value() == id {
+                gone.push(name.parse::<RefName>().map_err(super::tables::corrupted)?);
+            }
+        }
+        for name in &gone {
+            refs.remove((row.model.as_str(), name.as_str()))?;
+        }
+        Ok(gone)
+    }
+
+    pub fn set_ref(&self, model: &ModelId, name: &RefName, id: RevisionId) -> Result<()> {
+        self.0.open_table(REFS)?.insert((model.as_str(), name.as_str()), id)?;
+        Ok(())
+    }
+
+    pub fn blob(&self, blob: &BlobHash) -> Result<Option<BlobRow>> {
+        let table = self.0.open_table(BLOBS)?;
+        Ok(table.get(blob.as_bytes())?.map(|value| BlobRow::from_value(value.value())))
+    }
+
+    fn set_state(&self, blob: &BlobHash, state: BlobState) -> Result<()> {
+        let mut table = self.0.open_table(BLOBS)?;
+        let known = table.get(blob.as_bytes())?.map(|v| BlobRow::from_value(v.value()));
+        if let Some(row) = known.filter(|row| row.state != state) {
+            table.insert(blob.as_bytes(), BlobRow { state, ..row }.value())?;
+        }
+        Ok(())
+    }
+
+    /// A new fingerprint for a blob whose bytes were just read and found right.
+    pub fn set_stamp(&self, blob: &BlobHash, stamp: Stamp) -> Result<()> {
+        let mut table = self.0.open_table(BLOBS)?;
+        let known = table.get(blob.as_bytes())?.map(|v| BlobRow::from_value(v.value()));
+        if let Some(row) = known {
+            table.insert(blob.as_bytes(), BlobRow { stamp, ..row }.value())?;
+        }
+        Ok(())
+    }
+
+    /// A row for a file in `blobs/` that has none, so that it can be collected.
+    pub fn insert_dying(&self, blob: &BlobHash, stamp: Stamp) -> Result<()> {
+        let row = BlobRow { state: BlobState::Dying, stamp };
+        self.0.open_table(BLOBS)?.insert(blob.as_bytes(), row.value())?;
+        Ok(())
+    }
+
+    /// I3: the blobs that may leave, Dying and without edges.
+    pub fn collectable(&self) -> Result<Vec<(BlobHash, u64)>> {
+        let blobs = self.0.open_table(BLOBS)?;
+        let edges = self.0.open_multimap_table(EDGES)?;
+        let mut found = Vec::new();
+        for entry in blobs.iter()? {
+            let (blob, value) = entry?;
+            let row = BlobRow::from_value(value.value());
+            if row.state == BlobState::Dying && edges.get(blob.value())?.next().is_none() {
+                found.push((BlobHash::from_bytes(blob.value()), row.stamp.size));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Drops a blob's row and what is known of it. I3: only after its file left `blobs/`.
+    pub fn remove_blob(&self, blob: &BlobHash) -> Result<()> {
+        self.0.open_table(BLOBS)?.remove(blob.as_bytes())?;
+        self.0.open_table(SUBTREES)?.remove(blob.as_bytes())?;
+        Ok(())
+    }
+
+    /// Drops the SHA-256 names of blobs that have no row any more.
+    pub fn remove_dead_sha256(&self) -> Result<()> {
+        let blobs = self.0.open_table(BLOBS)?;
+        let mut dead = Vec::new();
+        let mut table = self.0.open_table(SHA256)?;
+        for entry in table.iter()? {
+            let (digest, blob) = entry?;
+            if blobs.get(blob.value())?.is_none() {
+                dead.push(digest.value());
+            }
+        }
+        for digest in dead {
+            table.remove(digest)?;
+        }
+        Ok(())
+    }
+
+    pub fn set_subtrees(&self, blob: &BlobHash, subtrees: &[Cv]) -> Result<()> {
+        let mut table = self.0.open_table(SUBTREES)?;
+        table.insert(blob.as_bytes(), subtrees.as_flattened())?;
+        Ok(())
+    }
+
+    pub fn set_sha256(&self, digest: &Sha256, blob: &BlobHash) -> Result<()> {
+        self.0.open_table(SHA256)?.insert(digest.as_bytes(), blob.as_bytes())?;
+        Ok(())
+    }
+}

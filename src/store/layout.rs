@@ -1,0 +1,186 @@
+//! Where things are in a store's directory, and how a store comes to be.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::index::{Index, PATIENCE};
+use crate::error::StoreError;
+use crate::fs::{Dir, File, Fs, LockKind, Open, durable, lock};
+
+pub(super) const FORMAT: &str = "FORMAT";
+pub(super) const LOCK: &str = "lock";
+pub(super) const GC_LOCK: &str = "gc.lock";
+pub(super) const INDEX: &str = "index.redb";
+
+/// The format this program reads and writes.
+const VERSION: u32 = 1;
+/// What FORMAT holds in front of the version.
+const MAGIC: &str = "tonnage store ";
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// What a program opens a store for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To list, verify and materialize. Nothing is written to the index.
+    Read,
+    /// To change it. A store that is not there is made.
+    Write,
+}
+
+/// The opened directories of a store.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub fs: Arc<dyn Fs>,
+    /// Absolute, without symbolic links.
+    pub path: PathBuf,
+    pub root: Dir,
+    pub blobs: Dir,
+    pub manifests: Dir,
+    pub refs: Dir,
+    pub staging: Dir,
+    pub models: Dir,
+    pub views: Dir,
+    pub used: Dir,
+    pub trash: Dir,
+    /// Held shared as long as the store is open, exclusive while the index is rebuilt.
+    _lock: File,
+}
+
+impl Layout {
+    /// Opens the store at `path` and its index.
+    pub fn open(fs: Arc<dyn Fs>, path: &Path, access: Access) -> Result<(Self, Index)> {
+        let root = match access {
+            Access::Write => Dir::ensure(&*fs, path)?,
+            Access::Read => Dir::open(&*fs, path).map_err(|e| {
+                if e.is_not_found() { StoreError::NoStore { path: path.into() } } else { e.into() }
+            })?,
+        };
+        if !check_format(&root)? {
+            match access {
+                Access::Read => return Err(StoreError::NoStore { path: path.into() }),
+                Access::Write => make(&root)?,
+            }
+        }
+        let lock = open_lock(&root, access)?;
+        if !lock::wait(&lock, LockKind::Shared, PATIENCE)? {
+            return Err(StoreError::Busy { path: lock.path().into(), waited: PATIENCE });
+        }
+        let path = fs.canonical(path).map_err(|e| crate::error::FsError::new("find", path, e))?;
+        let layout = Self::open_dirs(fs, path, root, lock)?;
+        let index = layout.open_index(access)?;
+        Ok((layout, index))
+    }
+
+    /// The store's directories, the lock held by the caller. The index is left alone.
+    pub fn open_dirs(fs: Arc<dyn Fs>, path: PathBuf, root: Dir, lock: File) -> Result<Self> {
+        Ok(Self {
+            blobs: root.open_dir("blobs")?,
+            manifests: root.open_dir("manifests")?,
+            refs: root.open_dir("refs")?,
+            staging: root.open_dir("staging")?,
+            models: root.open_dir("models")?,
+            views: root.open_dir("views")?,
+            used: root.open_dir("used")?,
+            trash: root.open_dir("trash")?,
+            fs,
+            path,
+            root,
+            _lock: lock,
+        })
+    }
+
+    fn open_index(&self, access: Access) -> Result<Index> {
+        let open = |how| {
+            self.root.open_file(INDEX, how).map_err(|e| {
+                if e.is_not_found() {
+                    let reason = "the file is missing".to_owned();
+                    StoreError::IndexDamaged { path: self.path.join(INDEX), reason }
+                } else if e.is_read_only() {
+                    StoreError::ReadOnly { path: self.path.clone() }
+                } else {
+                    e.into()
+                }
+            })
+        };
+        if access == Access::Write {
+            return Index::open_write(&open(Open::Write)?);
+        }
+        if let Some(index) = Index::open_read(&open(Open::Read)?)? {
+            return Ok(index);
+        }
+        // A killed writer's traces: a writable open repairs them, or, where nothing can be
+        // written, a repaired copy in memory answers.
+        match open(Open::Write) {
+            Ok(file) => Index::open_write(&file),
+            Err(StoreError::ReadOnly { .. }) => Index::open_copy(&open(Open::Read)?),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// An error when the store's directory is no longer the one that was opened.
+    pub fn check_still_there(&self) -> Result<()> {
+        let gone = || StoreError::Gone { path: self.path.clone() };
+        let now = Dir::open(&*self.fs, &self.path).map_err(|_| gone())?.stat_self()?;
+        let then = self.root.stat_self()?;
+        if (now.dev, now.ino) == (then.dev, then.ino) { Ok(()) } else { Err(gone()) }
+    }
+}
+
+pub(super) fn open_lock(root: &Dir, access: Access) -> Result<File> {
+    let file = match root.open_file(LOCK, Open::Ensure) {
+        // On a store that cannot be written a lock on the opened file does as well.
+        Err(e) if access == Access::Read && e.is_read_only() => root.open_file(LOCK, Open::Read)?,
+        other => other?,
+    };
+    Ok(file)
+}
+
+/// Whether FORMAT is there and known.
+pub(super) fn check_format(root: &Dir) -> Result<bool> {
+    let file = match root.open_file(FORMAT, Open::Read) {
+        Ok(file) => file,
+        Err(e) if e.is_not_found() => return Ok(false),
+        Err(e) => return Err(e.into()),
+    };
+    let text = String::from_utf8_lossy(&file.read_all(4096)?).trim().to_owned();
+    match text.strip_prefix(MAGIC).and_then(|version| version.parse::<u32>().ok()) {
+        Some(VERSION) => Ok(true),
+        _ => Err(StoreError::NewerFormat { path: file.path().into(), found: text, known: VERSION }),
+    }
+}
+
+/// Makes a store in a directory without FORMAT. FORMAT is written last, so a store that has one is
+/// whole; what a crash left of an earlier try is made again.
+fn make(root: &Dir) -> Result<()> {
+    let entries = root.list()?;
+    if !entries.is_empty() && entries.iter().all(|e| e.name != LOCK) {
+        return Err(StoreError::NotAStore { path: root.path().into() });
+    }
+    let lock = root.open_file(LOCK, Open::Ensure)?;
+    if !lock::wait(&lock, LockKind::Exclusive, PATIENCE)? {
+        return Err(StoreError::Busy { path: lock.path().into(), waited: PATIENCE });
+    }
+    if check_format(root)? {
+        return Ok(()); // another process was first
+    }
+    let blobs = root.ensure_dir("blobs")?;
+    if !blobs.list()?.is_empty() {
+        // A store that lost its FORMAT: nobody's guess should decide what its blobs are.
+        return Err(StoreError::NotAStore { path: root.path().into() });
+    }
+    for name in ["manifests", "refs", "staging", "models", "views", "used", "trash"] {
+        root.ensure_dir(name)?;
+    }
+    root.open_file(GC_LOCK, Open::Ensure)?;
+    match root.remove_file(INDEX) {
+        Err(e) if !e.is_not_found() => return Err(e.into()),
+        _ => {}
+    }
+    let index = root.open_file(INDEX, Open::New)?;
+    drop(Index::create(&index)?);
+    index.sync()?;
+    root.sync()?;
+    durable::replace(root, FORMAT, format!("{MAGIC}{VERSION}\n").as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Leases: a running process's hold on a revision.
+//!
+//! I6: a lease is alive if and only if its lock file is locked. The lock file of a revision's
+//! leases is its manifest: holders lock it shared, and whoever wants to remove the revision must
+//! get it exclusive. Nothing is left behind by a holder that dies, and a store that cannot be
+//! written can be leased from.
+
+use super::{Resolved, Result, Store};
+use crate::digest::BlobHash;
+use crate::error::StoreError;
+use crate::fs::{File, LockKind, Open, lock};
+use crate::store::index::PATIENCE;
+
+/// A hold on a revision: as long as it lives, the revision is not removed.
+#[derive(Debug)]
+pub struct Lease {
+    _manifest: File,
+}
+
+impl Store {
+    /// Takes a lease on a revision.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when the revision is gone.
+    pub fn lease(&self, revision: &Resolved) -> Result<Lease> {
+        let gone = || StoreError::NotFound {
+            spec: format!("{}@{}", revision.model, revision.revision.short()),
+        };
+        let name = revision.manifest.to_string();
+        let file = match self.layout.manifests.open_file(name, Open::Read) {
+            Ok(file) => file,
+            Err(e) if e.is_not_found() => return Err(gone()),
+            Err(e) => return Err(e.into()),
+        };
+        if !lock::wait(&file, LockKind::Shared, PATIENCE)? {
+            return Err(StoreError::Busy { path: file.path().into(), waited: PATIENCE });
+        }
+        // The revision may have gone between the question and the lock: its remover held the
+        // lock until its transaction was through.
+        let row = self.index.read(|reader| reader.revision(revision.id))?;
+        if row.is_none_or(|row| row.manifest != revision.manifest) {
+            return Err(gone());
+        }
+        Ok(Lease { _manifest: file })
+    }
+
+    /// Whether a running process holds a lease on the revision.
+    pub(crate) fn is_leased(&self, revision: &Resolved) -> Result<bool> {
+        Ok(self.lock_out_leases(&revision.manifest)?.is_none())
+    }
+
+    /// The manifest's lock, exclusive, or `None` while somebody leases the revision.
+    pub(super) fn lock_out_leases(&self, manifest: &BlobHash) -> Result<Option<Option<File>>> {
+        let file = match self.layout.manifests.open_file(manifest.to_string(), Open::Read) {
+            Ok(file) => file,
+            // Nothing to lock: a damaged store must still be able to drop the revision.
+            Err(e) if e.is_not_found() => return Ok(Some(None)),
+            Err(e) => return Err(e.into()),
+        };
+        Ok(file.try_lock(LockKind::Exclusive)?.then_some(Some(file)))
+    }
+}

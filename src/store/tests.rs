@@ -1,0 +1,3 @@
+//! The engine on the simulated file system.
+
+mod engine;

@@ -1,0 +1,63 @@
+//! What the engine does when nothing goes wrong.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::fs::sim::SimDisk;
+use crate::progress::Progress;
+use crate::store::{Access, AddOptions, Added, Store, Take};
+
+pub(super) fn open(disk: &SimDisk) -> Store {
+    Store::open_on(disk.process(), Path::new("/store"), Access::Write, 1).unwrap()
+}
+
+pub(super) fn options(model: &str) -> AddOptions {
+    AddOptions {
+        model: model.parse().unwrap(),
+        reference: crate::model::RefName::main(),
+        take: Take::Auto,
+        follow_links: false,
+        sha256: false,
+    }
+}
+
+pub(super) fn add(store: &Store, source: &str, model: &str) -> Added {
+    store.add(Path::new(source), &options(model), &Progress::new()).unwrap()
+}
+
+#[test]
+fn equal_files_are_stored_once_and_collected_last() {
+    let disk = SimDisk::new();
+    disk.write_file("/a/weights", &vec![7; 3 << 20]);
+    disk.write_file("/a/config.json", b"{}");
+    disk.write_file("/b/weights", &vec![7; 3 << 20]);
+    disk.write_file("/b/config.json", b"{\"b\":1}");
+    let store = open(&disk);
+    let first = add(&store, "/a", "org/a");
+    let second = add(&store, "/b", "org/b");
+    assert_eq!((first.new_bytes, second.new_bytes), ((3 << 20) + 2, 7));
+    assert_eq!(disk.tree("/store/blobs").len(), 3);
+    assert_eq!(store.fsck().unwrap().problems, []);
+    let listed = store.list().unwrap();
+    assert_eq!(
+        listed.iter().map(|l| (l.exclusive, l.shared)).collect::<Vec<_>>(),
+        [(2, 3 << 20), (7, 3 << 20)]
+    );
+
+    let resolved = store.resolve(&"org/a".parse().unwrap()).unwrap();
+    let freed =
+        crate::space::remove(&store, &[resolved], crate::space::RemoveOptions::default()).unwrap();
+    assert_eq!((freed.gone.len(), freed.blobs), (1, 1));
+    assert_eq!(disk.tree("/store/blobs").len(), 2);
+    assert_eq!(disk.tree("/store/trash").len(), 0);
+    assert_eq!(disk.tree("/store/staging").len(), 0);
+    assert_eq!(store.fsck().unwrap().problems, []);
+    drop(store);
+
+    let again: Arc<dyn crate::fs::Fs> = disk.process();
+    let rebuilt = Store::rebuild_index_on(again, Path::new("/store")).unwrap();
+    assert_eq!((rebuilt.revisions, rebuilt.refs, rebuilt.blobs), (1, 1, 2));
+    let store = open(&disk);
+    assert_eq!(store.fsck().unwrap().problems, []);
+    assert_eq!(store.resolve(&"org/b@main".parse().unwrap()).unwrap().revision, second.revision);
+}

@@ -1,0 +1,169 @@
+//! The files below a path that a user wants to add.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use rustix::io::Errno;
+
+use super::Result;
+use crate::error::{FsError, SourceError};
+use crate::fs::{Dir, Entry, Fs, Kind};
+use crate::model::{FilePath, PathProblem};
+
+/// A file to add: where it stands in the model, and where it is.
+#[derive(Debug)]
+pub(super) struct Source {
+    pub path: FilePath,
+    pub dir: Dir,
+    pub name: OsString,
+    /// Bytes, as of the walk.
+    pub size: u64,
+    /// Nanoseconds since the epoch, as of the walk.
+    pub mtime_ns: i64,
+}
+
+/// A directory on its way to be listed.
+struct Level {
+    dir: Dir,
+    /// Its path within the model, empty or ending in `/`.
+    prefix: String,
+    /// The directories it is in, nearest first, to find loops of symbolic links.
+    above: Option<Rc<Above>>,
+}
+
+struct Above {
+    path: PathBuf,
+    above: Option<Rc<Above>>,
+}
+
+struct Walk<'f> {
+    fs: &'f dyn Fs,
+    root: PathBuf,
+    follow_links: bool,
+    levels: Vec<Level>,
+    found: Vec<Source>,
+}
+
+/// Every file below `path`, in the order of their paths; or `path` itself when it is a file.
+///
+/// Symbolic links that stay in the directory are followed. One that leaves it is an error, or,
+/// with `follow_links`, followed too.
+pub(super) fn walk(fs: &dyn Fs, path: &Path, follow_links: bool) -> Result<Vec<Source>> {
+    let root = fs.canonical(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => SourceError::Missing { path: path.into() }.into(),
+        _ => crate::error::StoreError::Fs(FsError::new("find", path, e)),
+    })?;
+    let mut walk =
+        Walk { fs, root: root.clone(), follow_links, levels: Vec::new(), found: Vec::new() };
+    // A file is called as the user called it, also when that is a symbolic link's name.
+    let called = path.file_name().or(root.file_name()).unwrap_or_default().to_owned();
+    match stat_path(fs, &root)? {
+        Kind::Dir => {
+            let dir = Dir::open(fs, &root)?;
+            let above = Some(Rc::new(Above { path: root, above: None }));
+            walk.levels.push(Level { dir, prefix: String::new(), above });
+        }
+        Kind::File => walk.add_file("", &called, &root)?,
+        Kind::Symlink | Kind::Other => return Err(SourceError::Special { path: root }.into()),
+    }
+    while let Some(level) = walk.levels.pop() {
+        let mut entries = level.dir.list()?;
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        for entry in entries {
+            walk.visit(&level, entry)?;
+        }
+    }
+    if walk.found.is_empty() {
+        return Err(SourceError::Empty { path: path.into() }.into());
+    }
+    walk.found.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(walk.found)
+}
+
+impl Walk<'_> {
+    fn visit(&mut self, level: &Level, entry: Entry) -> Result<()> {
+        let path = || level.dir.path().join(&entry.name);
+        match entry.kind {
+            Kind::File => {
+                let stat = level.dir.stat(&entry.name)?;
+                let called = checked(&level.prefix, &entry.name, &path())?;
+                self.found.push(Source {
+                    path: called,
+                    dir: level.dir.clone(),
+                    name: entry.name,
+                    size: stat.size,
+                    mtime_ns: stat.mtime_ns,
+                });
+                Ok(())
+            }
+            Kind::Dir => {
+                let dir = level.dir.open_dir(&entry.name)?;
+                self.descend(level, &entry, dir)
+            }
+            Kind::Symlink => self.follow(level, &entry),
+            Kind::Other => Err(SourceError::Special { path: path() }.into()),
+        }
+    }
+
+    fn follow(&mut self, level: &Level, entry: &Entry) -> Result<()> {
+        let path = level.dir.path().join(&entry.name);
+        let target = self.fs.canonical(&path).map_err(|e| {
+            if e.kind() == std::io::ErrorKind::NotFound {
+                SourceError::Dangling { path: path.clone() }.into()
+            } else if e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
+                SourceError::Loop { path: path.clone() }.into()
+            } else {
+                crate::error::StoreError::Fs(FsError::new("follow", &path, e))
+            }
+        })?;
+        if !self.follow_links && !target.starts_with(&self.root) {
+            return Err(SourceError::LeavesTree { path, target }.into());
+        }
+        match stat_path(self.fs, &target)? {
+            Kind::File => self.add_file(&level.prefix, &entry.name, &target),
+            Kind::Dir => self.descend(level, entry, Dir::open(self.fs, &target)?),
+            Kind::Symlink | Kind::Other => Err(SourceError::Special { path }.into()),
+        }
+    }
+
+    fn descend(&mut self, level: &Level, entry: &Entry, dir: Dir) -> Result<()> {
+        let path = level.dir.path().join(&entry.name);
+        let mut above = level.above.as_deref();
+        while let Some(one) = above {
+            if one.path == dir.path() {
+                return Err(SourceError::Loop { path }.into());
+            }
+            above = one.above.as_deref();
+        }
+        let prefix = format!("{}/", checked(&level.prefix, &entry.name, &path)?);
+        let above = Some(Rc::new(Above { path: dir.path().into(), above: level.above.clone() }));
+        self.levels.push(Level { dir, prefix, above });
+        Ok(())
+    }
+
+    fn add_file(&mut self, prefix: &str, called: &std::ffi::OsStr, at: &Path) -> Result<()> {
+        let (Some(parent), Some(name)) = (at.parent(), at.file_name()) else {
+            return Err(SourceError::Special { path: at.into() }.into());
+        };
+        let path = checked(prefix, called, at)?;
+        let dir = Dir::open(self.fs, parent)?;
+        let stat = dir.stat(name)?;
+        let (size, mtime_ns) = (stat.size, stat.mtime_ns);
+        self.found.push(Source { path, dir, name: name.into(), size, mtime_ns });
+        Ok(())
+    }
+}
+
+fn stat_path(fs: &dyn Fs, path: &Path) -> Result<Kind> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Ok(Kind::Dir); // the root directory
+    };
+    Ok(Dir::open(fs, parent)?.stat(name)?.kind)
+}
+
+fn checked(prefix: &str, name: &std::ffi::OsStr, at: &Path) -> Result<FilePath> {
+    let problem = |problem| SourceError::Name { path: at.into(), problem };
+    let name = name.to_str().ok_or_else(|| problem(PathProblem::NotUtf8))?;
+    Ok(FilePath::new(format!("{prefix}{name}")).map_err(problem)?)
+}

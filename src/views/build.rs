@@ -1,0 +1,209 @@
+//! Filling an empty directory with a revision's files.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use super::{Mode, Result, SMALL, ViewOptions};
+use crate::error::{StoreError, ViewError};
+use crate::fs::link::{Fallback, How, bring};
+use crate::fs::{Dir, Open};
+use crate::model::{Manifest, ManifestFile};
+use crate::progress::Progress;
+use crate::store::Store;
+
+/// Up to so many new files and directories are made durable one by one; more, by one sync of
+/// the whole file system.
+const FEW: usize = 16;
+
+/// How the files came.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Built {
+    pub linked: u64,
+    pub reflinked: u64,
+    pub copied: u64,
+}
+
+struct Build<'a> {
+    store: &'a Store,
+    root: &'a Dir,
+    options: ViewOptions,
+    progress: &'a Progress,
+    /// The view's directories with the files in each, by name.
+    dirs: Vec<(&'a str, Vec<&'a ManifestFile>)>,
+    next: AtomicUsize,
+    /// What is not possible between the store and this destination.
+    fallback: Fallback,
+    /// Few enough things to make durable one by one.
+    sync_each: AtomicBool,
+    result: Mutex<Result<Built>>,
+}
+
+/// Makes `manifest`'s files below `root`, and everything durable.
+pub(super) fn build(
+    store: &Store,
+    manifest: &Manifest,
+    root: &Dir,
+    options: ViewOptions,
+    progress: &Progress,
+) -> Result<Built> {
+    refuse_case_twins(manifest, root)?;
+    let mut by_dir: HashMap<&str, Vec<&ManifestFile>> = HashMap::new();
+    for file in manifest.files() {
+        by_dir.entry(file.path.split().0).or_default().push(file);
+    }
+    let mut dirs: Vec<_> = by_dir.into_iter().collect();
+    dirs.sort_unstable_by_key(|(dir, _)| *dir);
+    let few = dirs.len() + manifest.files().len() <= FEW;
+    let build = Build {
+        store,
+        root,
+        options,
+        progress,
+        dirs,
+        next: AtomicUsize::new(0),
+        fallback: Fallback::default(),
+        sync_each: AtomicBool::new(few),
+        result: Mutex::new(Ok(Built::default())),
+    };
+    // Two threads in one directory wait for each other, so each takes a directory at a time.
+    let threads = store.threads().min(build.dirs.len());
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            if std::thread::Builder::new().spawn_scoped(scope, || build.work()).is_err() {
+                break; // fewer threads are only slower
+            }
+        }
+        build.work();
+    });
+    let built = build.result.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    // I7: nothing of the view is still on its way to the disk when it appears.
+    if few {
+        root.sync()?
+    } else {
+        root.sync_all()?
+    }
+    Ok(built)
+}
+
+impl<'a> Build<'a> {
+    fn work(&self) {
+        while let Some((path, files)) = self.dirs.get(self.next.fetch_add(1, Ordering::Relaxed)) {
+            let done = self.dir(path, files);
+            let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+            match (&mut *result, done) {
+                (Ok(sum), Ok(built)) => {
+                    sum.linked += built.linked;
+                    sum.reflinked += built.reflinked;
+                    sum.copied += built.copied;
+                }
+                (Ok(_), Err(e)) => {
+                    *result = Err(e);
+                    return;
+                }
+                (Err(_), _) => return,
+            }
+        }
+    }
+
+    fn dir(&self, path: &str, files: &[&'a ManifestFile]) -> Result<Built> {
+        let mut dir = self.root.clone();
+        let mut made = Vec::new();
+        for component in path.split('/').filter(|component| !component.is_empty()) {
+            let below = dir.ensure_dir(component)?;
+            made.push(std::mem::replace(&mut dir, below));
+        }
+        let mut built = Built::default();
+        for file in files {
+            if self.progress.is_cancelled() {
+                return Err(StoreError::Cancelled.into());
+            }
+            match self.file(&dir, file)? {
+                How::Hardlink => built.linked += 1,
+                How::Reflink => built.reflinked += 1,
+                How::Copy => built.copied += 1,
+            }
+            self.progress.add_file();
+        }
+        if self.sync_each.load(Ordering::Relaxed) && !path.is_empty() {
+            dir.sync()?;
+            for above in made.iter().skip(1) {
+                above.sync()?;
+            }
+        }
+        Ok(built)
+    }
+
+    fn file(&self, dir: &Dir, file: &ManifestFile) -> Result<How> {
+        let first = match self.options.mode {
+            Mode::Auto if file.size <= SMALL => How::Copy,
+            Mode::Auto | Mode::Hardlink if !self.options.writable => How::Hardlink,
+            Mode::Auto | Mode::Hardlink | Mode::Reflink => How::Reflink,
+            Mode::Copy => How::Copy,
+        };
+        let blobs = &self.store.layout().blobs;
+        let blob = file.blob.to_string();
+        let name = file.path.split().1;
+        // Small files are there to be edited, also in a view that is not.
+        let read_only = !self.options.writable && file.size > SMALL;
+        let copy = crate::fs::link::Copying {
+            size: file.size,
+            read_only,
+            sync: self.sync_each.load(Ordering::Relaxed),
+            progress: self.progress,
+        };
+        match bring(blobs, &blob, dir, name, first, &self.fallback, &copy) {
+            Ok(how) => {
+                if how != How::Copy {
+                    self.progress.add_bytes(file.size);
+                }
+                Ok(how)
+            }
+            Err(_) if self.progress.is_cancelled() => Err(StoreError::Cancelled.into()),
+            // I8: gone and still Present means damage; the lease rules out that it was evicted.
+            Err(e) if e.is_not_found() && blobs.stat(&blob).is_err() => {
+                let path = blobs.path().join(&blob);
+                let reason = "it is missing".to_owned();
+                Err(StoreError::BlobDamaged { path, reason }.into())
+            }
+            Err(e) if e.is_truncated() => {
+                let path = blobs.path().join(&blob);
+                let reason = format!("it is shorter than {} bytes", file.size);
+                Err(StoreError::BlobDamaged { path, reason }.into())
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+/// An error when two names differ only in case and the destination cannot tell them apart.
+fn refuse_case_twins(manifest: &Manifest, root: &Dir) -> Result<()> {
+    let Some((one, other)) = case_twins(manifest) else { return Ok(()) };
+    let probe = "tonnage-case-probe";
+    drop(root.open_file(probe, Open::New)?);
+    let folds = root.stat(probe.to_uppercase()).is_ok();
+    root.remove_file(probe)?;
+    if folds {
+        return Err(ViewError::CaseCollision { path: root.path().into(), one, other });
+    }
+    Ok(())
+}
+
+/// Two paths, of files or of directories, that are one when case is folded.
+fn case_twins(manifest: &Manifest) -> Option<(String, String)> {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    let mut dirs: HashSet<&str> = HashSet::new();
+    for file in manifest.files() {
+        let mut path = file.path.as_str();
+        loop {
+            if let Some(twin) = seen.insert(path.to_lowercase(), path).filter(|p| *p != path) {
+                return Some((twin.to_owned(), path.to_owned()));
+            }
+            match path.rsplit_once('/') {
+                Some((above, _)) if dirs.insert(above) => path = above,
+                _ => break,
+            }
+        }
+    }
+    None
+}
