@@ -58,6 +58,10 @@ impl Progress {
     }
 
     pub(crate) fn add_file(&self) {
-        self.files.fetch_add(1, Ordering::Relaxed);
+        self.add_files(1);
+    }
+
+    pub(crate) fn add_files(&self, files: u64) {
+        self.files.fetch_add(files, Ordering::Relaxed);
     }
 }

@@ -6,6 +6,8 @@
 //! files without rows, which is allowed, and a directory without a lock holder, which is swept.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::index::{RevisionId, RevisionRow, Stamp};
 use super::layout::Layout;
@@ -21,12 +23,20 @@ pub(super) const LOCK: &str = ".lock";
 /// The mode of a blob: readable by whoever may read the store, writable by nobody.
 const BLOB_MODE: u32 = 0o444;
 
+/// Files of at most this many bytes are small.
+const SMALL: u64 = 1 << 20;
+/// So many small files are made durable one by one. More of them share one sync of the whole file
+/// system, which also waits for other programs' bytes, but not once a file.
+const FEW: usize = if cfg!(test) { 2 } else { 64 };
+
 /// A staging directory, held until it is dropped.
 pub(super) struct Import<'s> {
     layout: &'s Layout,
     name: String,
     dir: Dir,
     _lock: File,
+    /// Small files sealed so far.
+    small: AtomicUsize,
 }
 
 /// What was learned of a blob while its bytes were read.
@@ -54,7 +64,9 @@ impl<'s> Import<'s> {
                 Ok(held.then_some((dir, lock)))
             });
             match held {
-                Ok(Some((dir, lock))) => return Ok(Self { layout, name, dir, _lock: lock }),
+                Ok(Some((dir, lock))) => {
+                    return Ok(Self { layout, name, dir, _lock: lock, small: AtomicUsize::new(0) });
+                }
                 Ok(None) => {}
                 Err(e) if e.is_not_found() => layout.check_still_there()?,
                 Err(e) => {
@@ -73,26 +85,29 @@ impl<'s> Import<'s> {
     /// S1 for known bytes: links the blob here, so that no collector can take it. False when it
     /// is not in `blobs/`, has not this size, or has no link to spare.
     pub fn pin(&self, blob: &BlobHash, size: u64) -> Result<bool> {
-        let name = blob.to_string();
-        match self.layout.blobs.link(&name, &self.dir, &name) {
+        let name = blob.hex();
+        match self.layout.blobs.link(name, &self.dir, name) {
             Ok(()) => {}
             Err(e) if e.is_exists() => return Ok(true),
             Err(e) if e.is_not_found() || e.is(rustix::io::Errno::MLINK) => return Ok(false),
             Err(e) => return Err(e.into()),
         }
-        if self.dir.stat(&name)?.size == size {
+        if self.dir.stat(name)?.size == size {
             return Ok(true);
         }
         // Not what its name says. The bytes at hand take its place in S2.
-        self.dir.remove_file(&name)?;
+        self.dir.remove_file(name)?;
         Ok(false)
     }
 
-    /// S1 for new bytes, which `part` holds complete: I1 wants them durable under their name.
-    pub fn seal(&self, part: &str, file: &File, blob: &BlobHash) -> Result<()> {
+    /// S1 for new bytes, which `part` holds complete. I1 wants them durable before S2: large files
+    /// and the first small ones here, each by itself; what comes after, all at once in S2.
+    pub fn seal(&self, part: &str, file: &File, size: u64, blob: &BlobHash) -> Result<()> {
         file.set_mode(BLOB_MODE)?;
-        file.sync()?;
-        Ok(self.dir.rename(part, &self.dir, blob.to_string(), Rename::Replace)?)
+        if size > SMALL || self.small.fetch_add(1, Ordering::Relaxed) < FEW {
+            file.sync()?;
+        }
+        Ok(self.dir.rename(part, &self.dir, blob.hex(), Rename::Replace)?)
     }
 
     pub fn discard(&self, part: &str) -> Result<()> {
@@ -117,13 +132,16 @@ impl<'s> Import<'s> {
         self.stage_manifest(&name, &bytes)?;
         let blobs = manifest.blobs();
 
+        if self.small.load(Ordering::Relaxed) > FEW {
+            self.dir.sync_all()?;
+        }
         let mut healed = Vec::new();
         for (blob, size) in &blobs {
             if self.link_blob(blob, *size)? {
                 healed.push(*blob);
             }
         }
-        self.link_new(&manifest_name(&name), &self.layout.manifests, &name.to_string())?;
+        self.link_new(manifest_name(&name), &self.layout.manifests, name.hex())?;
         self.layout.blobs.sync()?; // S3
         self.layout.manifests.sync()?;
 
@@ -156,11 +174,11 @@ impl<'s> Import<'s> {
 
     /// S2. True when a blob that was not what its name says was replaced.
     fn link_blob(&self, blob: &BlobHash, size: u64) -> Result<bool> {
-        let name = blob.to_string();
-        if self.link_new(&name, &self.layout.blobs, &name)? {
+        let name = blob.hex();
+        if self.link_new(name, &self.layout.blobs, name)? {
             return Ok(false);
         }
-        let there = match self.layout.blobs.stat(&name) {
+        let there = match self.layout.blobs.stat(name) {
             Ok(stat) => stat,
             Err(e) if e.is_not_found() => return Ok(false), // collected just now: S4 links again
             Err(e) => return Err(e.into()),
@@ -170,14 +188,14 @@ impl<'s> Import<'s> {
         }
         // I1's exception: repair of a damaged blob publishes a new inode. A second link is
         // renamed, because the first must stay for S4.
-        let aside = format!("{name}.repair");
-        self.dir.link(&name, &self.dir, &aside)?;
-        self.dir.rename(&aside, &self.layout.blobs, &name, Rename::Replace)?;
+        let aside = format!("{blob}.repair");
+        self.dir.link(name, &self.dir, &aside)?;
+        self.dir.rename(&aside, &self.layout.blobs, name, Rename::Replace)?;
         Ok(true)
     }
 
     /// False when the name is there already: a dedup hit.
-    fn link_new(&self, name: &str, to: &Dir, new: &str) -> Result<bool> {
+    fn link_new(&self, name: impl AsRef<OsStr>, to: &Dir, new: impl AsRef<OsStr>) -> Result<bool> {
         match self.dir.link(name, to, new) {
             Ok(()) => Ok(true),
             Err(e) if e.is_exists() => Ok(false),
@@ -202,7 +220,7 @@ impl<'s> Import<'s> {
         let mut stamps = Vec::with_capacity(blobs.len());
         let mut again = false;
         for (blob, _) in blobs {
-            let (stamp, relinked) = self.stamp(&self.layout.blobs, &blob.to_string(), None)?;
+            let (stamp, relinked) = self.stamp(&self.layout.blobs, blob.hex().as_ref(), None)?;
             stamps.push((*blob, stamp));
             again |= relinked;
         }

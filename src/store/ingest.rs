@@ -297,7 +297,9 @@ impl Ingest<'_> {
             }
             None => {
                 let file = self.import.dir().open_file(&part, Open::New)?;
-                file.reserve(before.size)?;
+                if before.size > GROUP {
+                    file.reserve(before.size)?;
+                }
                 (Some(file.clone()), Some(Arc::new(file) as Arc<dyn Sink>))
             }
         };
@@ -378,7 +380,7 @@ impl Ingest<'_> {
             discard()?;
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {
-            self.import.seal(part, file, &blob)?;
+            self.import.seal(part, file, size, &blob)?;
             let fresh = self.results().fresh.insert(blob);
             self.new_bytes.fetch_add(if fresh { size } else { 0 }, Ordering::Relaxed);
         } else {

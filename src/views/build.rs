@@ -1,6 +1,6 @@
 //! Filling an empty directory with a revision's files.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::store::Store;
 
 /// Up to so many new files and directories are made durable one by one; more, by one sync of
 /// the whole file system.
-const FEW: usize = 16;
+const FEW: usize = if cfg!(test) { 4 } else { 16 };
 
 /// How the files came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,12 +48,7 @@ pub(super) fn build(
     progress: &Progress,
 ) -> Result<Built> {
     refuse_case_twins(manifest, root)?;
-    let mut by_dir: HashMap<&str, Vec<&ManifestFile>> = HashMap::new();
-    for file in manifest.files() {
-        by_dir.entry(file.path.split().0).or_default().push(file);
-    }
-    let mut dirs: Vec<_> = by_dir.into_iter().collect();
-    dirs.sort_unstable_by_key(|(dir, _)| *dir);
+    let dirs = by_directory(manifest);
     let few = dirs.len() + manifest.files().len() <= FEW;
     let build = Build {
         store,
@@ -86,6 +81,28 @@ pub(super) fn build(
     Ok(built)
 }
 
+/// The files of each directory that has any.
+fn by_directory(manifest: &Manifest) -> Vec<(&str, Vec<&ManifestFile>)> {
+    let mut dirs: Vec<(&str, Vec<&ManifestFile>)> = Vec::new();
+    for file in manifest.files() {
+        let parent = file.path.split().0;
+        match dirs.last_mut() {
+            Some((dir, files)) if *dir == parent => files.push(file),
+            _ => dirs.push((parent, vec![file])),
+        }
+    }
+    // A directory's files are in one run, or around those of directories in it.
+    dirs.sort_by_key(|(dir, _)| *dir);
+    dirs.dedup_by(|later, earlier| {
+        let same = later.0 == earlier.0;
+        if same {
+            earlier.1.append(&mut later.1);
+        }
+        same
+    });
+    dirs
+}
+
 impl<'a> Build<'a> {
     fn work(&self) {
         while let Some((path, files)) = self.dirs.get(self.next.fetch_add(1, Ordering::Relaxed)) {
@@ -114,6 +131,7 @@ impl<'a> Build<'a> {
             made.push(std::mem::replace(&mut dir, below));
         }
         let mut built = Built::default();
+        let mut copied = 0;
         for file in files {
             if self.progress.is_cancelled() {
                 return Err(StoreError::Cancelled.into());
@@ -121,10 +139,16 @@ impl<'a> Build<'a> {
             match self.file(&dir, file)? {
                 How::Hardlink => built.linked += 1,
                 How::Reflink => built.reflinked += 1,
-                How::Copy => built.copied += 1,
+                How::Copy => {
+                    built.copied += 1;
+                    copied += file.size;
+                }
             }
-            self.progress.add_file();
         }
+        // Copies count their bytes as they go; links are too fast to be counted one by one.
+        let bytes: u64 = files.iter().map(|file| file.size).sum();
+        self.progress.add_files(files.len() as u64);
+        self.progress.add_bytes(bytes - copied);
         if self.sync_each.load(Ordering::Relaxed) && !path.is_empty() {
             dir.sync()?;
             for above in made.iter().skip(1) {
@@ -142,7 +166,7 @@ impl<'a> Build<'a> {
             Mode::Copy => How::Copy,
         };
         let blobs = &self.store.layout().blobs;
-        let blob = file.blob.to_string();
+        let blob = file.blob.hex();
         let name = file.path.split().1;
         // Small files are there to be edited, also in a view that is not.
         let read_only = !self.options.writable && file.size > SMALL;
@@ -152,22 +176,17 @@ impl<'a> Build<'a> {
             sync: self.sync_each.load(Ordering::Relaxed),
             progress: self.progress,
         };
-        match bring(blobs, &blob, dir, name, first, &self.fallback, &copy) {
-            Ok(how) => {
-                if how != How::Copy {
-                    self.progress.add_bytes(file.size);
-                }
-                Ok(how)
-            }
+        match bring(blobs, blob.as_ref(), dir, name, first, &self.fallback, &copy) {
+            Ok(how) => Ok(how),
             Err(_) if self.progress.is_cancelled() => Err(StoreError::Cancelled.into()),
             // I8: gone and still Present means damage; the lease rules out that it was evicted.
-            Err(e) if e.is_not_found() && blobs.stat(&blob).is_err() => {
-                let path = blobs.path().join(&blob);
+            Err(e) if e.is_not_found() && blobs.stat(blob).is_err() => {
+                let path = blobs.path().join(file.blob.to_string());
                 let reason = "it is missing".to_owned();
                 Err(StoreError::BlobDamaged { path, reason }.into())
             }
             Err(e) if e.is_truncated() => {
-                let path = blobs.path().join(&blob);
+                let path = blobs.path().join(file.blob.to_string());
                 let reason = format!("it is shorter than {} bytes", file.size);
                 Err(StoreError::BlobDamaged { path, reason }.into())
             }
@@ -191,19 +210,35 @@ fn refuse_case_twins(manifest: &Manifest, root: &Dir) -> Result<()> {
 
 /// Two paths, of files or of directories, that are one when case is folded.
 fn case_twins(manifest: &Manifest) -> Option<(String, String)> {
-    let mut seen: HashMap<String, &str> = HashMap::new();
-    let mut dirs: HashSet<&str> = HashSet::new();
-    for file in manifest.files() {
-        let mut path = file.path.as_str();
-        loop {
-            if let Some(twin) = seen.insert(path.to_lowercase(), path).filter(|p| *p != path) {
-                return Some((twin.to_owned(), path.to_owned()));
-            }
-            match path.rsplit_once('/') {
-                Some((above, _)) if dirs.insert(above) => path = above,
-                _ => break,
-            }
+    // Of two twins one at least has an upper-case letter. Most paths have none, and are only
+    // looked up.
+    let folds = |path: &str| path.chars().any(|c| c.is_uppercase());
+    let mut folded: HashMap<String, &str> = HashMap::new();
+    for path in each_path(manifest).filter(|path| folds(path)) {
+        if let Some(twin) = folded.insert(path.to_lowercase(), path).filter(|twin| *twin != path) {
+            return Some((twin.to_owned(), path.to_owned()));
         }
     }
-    None
+    if folded.is_empty() {
+        return None;
+    }
+    each_path(manifest)
+        .filter(|path| !folds(path))
+        .find_map(|path| folded.get(path).map(|twin| ((*twin).to_owned(), path.to_owned())))
+}
+
+/// Every file's path, and every directory's as often as files follow it in their order.
+fn each_path(manifest: &Manifest) -> impl Iterator<Item = &str> {
+    let mut before = "";
+    manifest.files().iter().flat_map(move |file| {
+        let path = file.path.as_str();
+        let parent = file.path.split().0;
+        let mut above = if parent == before { "" } else { parent };
+        before = parent;
+        std::iter::once(path).chain(std::iter::from_fn(move || {
+            let dir = (!above.is_empty()).then_some(above)?;
+            above = above.rsplit_once('/').map_or("", |(up, _)| up);
+            Some(dir)
+        }))
+    })
 }
