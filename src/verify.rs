@@ -87,8 +87,9 @@ struct Run<'a> {
 
 /// Verifies the blobs of `revisions`.
 ///
-/// On a store opened for writing, fingerprints that differ from whole bytes are taken anew, and
-/// chaining values that were not known are kept.
+/// On a store opened for writing, fingerprints that differ from whole bytes are taken anew,
+/// chaining values that were not known are kept, and damaged blobs are marked, so that adding the
+/// same bytes again replaces them.
 ///
 /// # Errors
 /// When a manifest, the index or a directory cannot be read. Damage is no error but in the result.
@@ -254,12 +255,15 @@ fn learn(store: &Store, findings: &HashMap<BlobHash, Finding>) -> Result<()> {
     }
     let mut news = Vec::new();
     for (blob, finding) in findings {
-        let Finding::Whole { stamp, groups } = finding else { continue };
         let (row, known) =
             store.index().read(|reader| Ok((reader.blob(blob)?, reader.subtrees(blob)?)))?;
-        let new_stamp = row.is_some_and(|row| row.stamp != *stamp);
+        let Some(row) = row else { continue };
+        let (stamp, groups) = match finding {
+            Finding::Whole { stamp, groups } => (*stamp, groups.as_slice()),
+            Finding::Damaged { .. } => (Stamp::of_damaged(row.stamp.size), &[][..]),
+        };
         let new_groups = known.is_none() && !groups.is_empty();
-        if new_stamp || new_groups {
+        if row.stamp != stamp || new_groups {
             news.push((blob, stamp, new_groups.then_some(groups)));
         }
     }
@@ -271,7 +275,7 @@ fn learn(store: &Store, findings: &HashMap<BlobHash, Finding>) -> Result<()> {
     let write = || {
         for (blob, stamp, groups) in news {
             if writer.blob(blob)?.is_some() {
-                writer.set_stamp(blob, *stamp)?;
+                writer.set_stamp(blob, stamp)?;
                 if let Some(groups) = groups {
                     writer.set_subtrees(blob, groups)?;
                 }

@@ -5,9 +5,10 @@
 //! durable; S4 is one transaction; S5 removes the directory. A crash before S4's commit leaves
 //! files without rows, which is allowed, and a directory without a lock holder, which is swept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::index::{RevisionId, RevisionRow, Stamp};
 use super::layout::Layout;
@@ -37,6 +38,8 @@ pub(super) struct Import<'s> {
     _lock: File,
     /// Small files sealed so far.
     small: AtomicUsize,
+    /// Blobs whose file is not as it was published: the bytes at hand take its place.
+    suspects: Mutex<HashSet<BlobHash>>,
 }
 
 /// What was learned of a blob while its bytes were read.
@@ -65,7 +68,8 @@ impl<'s> Import<'s> {
             });
             match held {
                 Ok(Some((dir, lock))) => {
-                    return Ok(Self { layout, name, dir, _lock: lock, small: AtomicUsize::new(0) });
+                    let (small, suspects) = (AtomicUsize::new(0), Mutex::default());
+                    return Ok(Self { layout, name, dir, _lock: lock, small, suspects });
                 }
                 Ok(None) => {}
                 Err(e) if e.is_not_found() => layout.check_still_there()?,
@@ -83,8 +87,8 @@ impl<'s> Import<'s> {
     }
 
     /// S1 for known bytes: links the blob here, so that no collector can take it. False when it
-    /// is not in `blobs/`, has not this size, or has no link to spare.
-    pub fn pin(&self, blob: &BlobHash, size: u64) -> Result<bool> {
+    /// is not in `blobs/`, is not as it was published, or has no link to spare.
+    pub fn pin(&self, store: &Store, blob: &BlobHash, size: u64) -> Result<bool> {
         let name = blob.hex();
         match self.layout.blobs.link(name, &self.dir, name) {
             Ok(()) => {}
@@ -92,12 +96,18 @@ impl<'s> Import<'s> {
             Err(e) if e.is_not_found() || e.is(rustix::io::Errno::MLINK) => return Ok(false),
             Err(e) => return Err(e.into()),
         }
-        if self.dir.stat(name)?.size == size {
+        let stat = self.dir.stat(name)?;
+        let row = store.index().read(|reader| reader.blob(blob))?;
+        if stat.size == size && row.is_none_or(|row| row.stamp == stat.into()) {
             return Ok(true);
         }
-        // Not what its name says. The bytes at hand take its place in S2.
         self.dir.remove_file(name)?;
+        self.suspects().insert(*blob);
         Ok(false)
+    }
+
+    fn suspects(&self) -> MutexGuard<'_, HashSet<BlobHash>> {
+        self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// S1 for new bytes, which `part` holds complete. I1 wants them durable before S2: large files
@@ -135,10 +145,10 @@ impl<'s> Import<'s> {
         if self.small.load(Ordering::Relaxed) > FEW {
             self.dir.sync_all()?;
         }
-        let mut healed = Vec::new();
+        let mut healed = HashSet::new();
         for (blob, size) in &blobs {
             if self.link_blob(blob, *size)? {
-                healed.push(*blob);
+                healed.insert(*blob);
             }
         }
         self.link_new(manifest_name(&name), &self.layout.manifests, name.hex())?;
@@ -183,7 +193,8 @@ impl<'s> Import<'s> {
             Err(e) if e.is_not_found() => return Ok(false), // collected just now: S4 links again
             Err(e) => return Err(e.into()),
         };
-        if there.kind == Kind::File && there.size == size {
+        let suspect = self.suspects().contains(blob);
+        if there.kind == Kind::File && there.size == size && !suspect {
             return Ok(false);
         }
         // I1's exception: repair of a damaged blob publishes a new inode. A second link is
@@ -210,7 +221,7 @@ impl<'s> Import<'s> {
         store: &Store,
         row: &RevisionRow,
         blobs: &[(BlobHash, u64)],
-        healed: &[BlobHash],
+        healed: &HashSet<BlobHash>,
         learned: &Learned,
         refs: &[RefName],
     ) -> Result<RevisionId> {

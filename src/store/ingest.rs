@@ -376,7 +376,7 @@ impl Ingest<'_> {
             return Ok(());
         }
         let size = taken.before.size;
-        if self.import.pin(&blob, size)? {
+        if self.import.pin(self.store, &blob, size)? {
             discard()?;
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {

@@ -49,6 +49,14 @@ pub(crate) struct Stamp {
     pub mode: u32,
 }
 
+impl Stamp {
+    /// A stamp that no file has: of a blob found damaged. It is read again whenever it is looked
+    /// at, and replaced when its bytes are added again.
+    pub fn of_damaged(size: u64) -> Self {
+        Self { size, mtime_ns: 0, ino: 0, mode: 0 }
+    }
+}
+
 impl From<Stat> for Stamp {
     fn from(stat: Stat) -> Self {
         Self { size: stat.size, mtime_ns: stat.mtime_ns, ino: stat.ino, mode: stat.mode }

@@ -61,3 +61,29 @@ fn equal_files_are_stored_once_and_collected_last() {
     assert_eq!(store.fsck().unwrap().problems, []);
     assert_eq!(store.resolve(&"org/b@main".parse().unwrap()).unwrap().revision, second.revision);
 }
+
+#[test]
+fn adding_the_bytes_again_replaces_a_damaged_blob() {
+    let disk = SimDisk::new();
+    disk.write_file("/a/weights", &vec![7; 3 << 20]);
+    let store = open(&disk);
+    add(&store, "/a", "org/a");
+    let blob = format!("/store/blobs/{}", disk.tree("/store/blobs")[0]);
+    let mut bytes = vec![7; 3 << 20];
+    bytes[2 << 20] ^= 1;
+    disk.write_file(&blob, &bytes);
+
+    let revision = [store.resolve(&"org/a".parse().unwrap()).unwrap()];
+    let verify = || {
+        let progress = Progress::new();
+        crate::verify::verify(&store, &revision, crate::verify::Level::Full, &progress).unwrap()
+    };
+    let damaged = verify().damaged;
+    assert_eq!(damaged.len(), 1);
+    assert_eq!(damaged[0].ranges, [2 << 20..3 << 20]);
+
+    add(&store, "/a", "org/a");
+    assert_eq!(verify().damaged, []);
+    assert_eq!(disk.read_file(&blob).unwrap(), vec![7; 3 << 20]);
+    assert_eq!(store.fsck().unwrap().problems, []);
+}
