@@ -1,0 +1,361 @@
+//! Whole processes against their peers, in turn and in one run, so that a noisy machine is as noisy
+//! for both: `cargo bench --bench peers [-- NAME…]`.
+//!
+//! What is printed are ratios of medians of pairs, wall and CPU time, and the peak memory of our
+//! side. Peers that are not installed are skipped, loudly. Data goes below
+//! `TONNAGE_BENCH_DIR` (default: Cargo's directory for such things); `TONNAGE_BENCH_MIB` is the size
+//! of each of the eight large files (default 512).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "a bench stops at the first surprise, and prints"
+)]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+const TONNAGE: &str = env!("CARGO_BIN_EXE_tonnage");
+const PAIRS: usize = 5;
+
+/// One run of a process, seconds and KiB.
+#[derive(Clone, Copy, Default)]
+struct Run {
+    wall: f64,
+    cpu: f64,
+    peak_kib: i64,
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    if let Some(("--runner", command)) = args.split_first().map(|(a, rest)| (a.as_str(), rest)) {
+        return runner(command);
+    }
+    let dir = std::env::var_os("TONNAGE_BENCH_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from)
+        .join("peers");
+    let _ = fs::remove_dir_all(&dir);
+    fs::create_dir_all(&dir).unwrap();
+    println!(
+        "{:<34} {:>9} {:>9} {:>9} {:>9} {:>8}",
+        "ours / peer, medians", "wall", "CPU", "our wall", "CPU s/GB", "peak MiB"
+    );
+    let cases: [(&str, fn(&Path)); 7] = [
+        ("hash", hash),
+        ("copy", copy),
+        ("links", links),
+        ("reflinks", reflinks),
+        ("twenty", twenty),
+        ("listing", listing),
+        ("start", start),
+    ];
+    for (name, case) in cases {
+        if args.is_empty() || args.iter().any(|arg| arg == name) {
+            let dir = dir.join(name);
+            fs::create_dir_all(&dir).unwrap();
+            case(&dir);
+            fs::remove_dir_all(&dir).unwrap();
+        }
+    }
+}
+
+/// Runs a command, waits, and prints what the system accounted to it. In a process of its own,
+/// because the system keeps one peak for all children of a process.
+fn runner(command: &[String]) {
+    let began = Instant::now();
+    let status =
+        Command::new(&command[0]).args(&command[1..]).stdout(Stdio::null()).status().unwrap();
+    let wall = began.elapsed().as_secs_f64();
+    assert!(status.success(), "{command:?}: {status}");
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).unwrap();
+    let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;
+    let cpu = seconds(usage.user_time()) + seconds(usage.system_time());
+    println!("{wall} {cpu} {}", usage.max_rss());
+}
+
+fn run(command: &[&str]) -> Run {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .arg("--runner")
+        .args(command)
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{command:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut numbers = text.split_whitespace();
+    Run {
+        wall: numbers.next().unwrap().parse().unwrap(),
+        cpu: numbers.next().unwrap().parse().unwrap(),
+        peak_kib: numbers.next().unwrap().parse().unwrap(),
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn is_installed(program: &str) -> bool {
+    let found = Command::new(program).arg("--version").output().is_ok();
+    if !found {
+        println!("SKIPPED: {program} is not installed");
+    }
+    found
+}
+
+/// Runs both in turn, each after its own preparation, which is not timed, and one pair uncounted.
+fn pair(
+    label: &str,
+    bytes: u64,
+    pairs: usize,
+    mut ours: impl FnMut(usize) -> Run,
+    mut peer: impl FnMut(usize) -> Run,
+) {
+    let mut runs = Vec::new();
+    for n in 0..=pairs {
+        let pair = (ours(n), peer(n));
+        if n > 0 {
+            runs.push(pair);
+        }
+    }
+    let of = |f: &dyn Fn(&(Run, Run)) -> f64| median(runs.iter().map(f).collect());
+    let per_gb = of(&|(a, _)| a.cpu) / (bytes as f64 / 1e9);
+    println!(
+        "{label:<34} {:>9.3} {:>9.3} {:>7.0}ms {:>9} {:>8.1}",
+        of(&|(a, b)| a.wall / b.wall),
+        of(&|(a, b)| a.cpu / b.cpu),
+        of(&|(a, _)| a.wall * 1e3),
+        if bytes > 0 { format!("{per_gb:.3}") } else { "-".to_owned() },
+        runs.iter().map(|(a, _)| a.peak_kib).max().unwrap() as f64 / 1024.0,
+    );
+}
+
+fn alone(label: &str, runs: usize, mut ours: impl FnMut(usize) -> Run) {
+    let runs: Vec<_> = (0..=runs).map(&mut ours).skip(1).collect();
+    println!(
+        "{label:<34} {:>9} {:>9} {:>7.1}ms {:>9} {:>8.1}",
+        "-",
+        "-",
+        median(runs.iter().map(|run| run.wall * 1e3).collect()),
+        "-",
+        runs.iter().map(|run| run.peak_kib).max().unwrap() as f64 / 1024.0,
+    );
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn fresh(path: &Path) -> &Path {
+    let _ = fs::remove_dir_all(path);
+    path
+}
+
+/// Bytes that do not repeat and do not compress.
+fn fill(path: &Path, seed: u64, len: u64) {
+    let mut stream = blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof();
+    let mut file = fs::File::create(path).unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    let mut left = len;
+    while left > 0 {
+        stream.fill(&mut buffer);
+        let n = left.min(buffer.len() as u64) as usize;
+        file.write_all(&buffer[..n]).unwrap();
+        left -= n as u64;
+    }
+}
+
+fn eight(dir: &Path) -> (PathBuf, u64) {
+    let mib = std::env::var("TONNAGE_BENCH_MIB").map_or(512, |text| text.parse().unwrap());
+    let source = dir.join("source");
+    fs::create_dir_all(&source).unwrap();
+    for n in 0..8 {
+        fill(&source.join(format!("model-{n}.safetensors")), n, mib << 20);
+    }
+    assert!(Command::new("sync").status().unwrap().success());
+    (source, 8 * (mib << 20))
+}
+
+fn add(store: &Path, source: &Path, take: &str) -> Run {
+    run(&[
+        TONNAGE,
+        "--store",
+        text(store),
+        "add",
+        text(source),
+        "--name",
+        "bench/model",
+        "--take",
+        take,
+    ])
+}
+
+fn checkout(store: &Path, dir: &Path, mode: &str) -> Run {
+    run(&[TONNAGE, "--store", text(store), "checkout", "bench/model", text(dir), "--mode", mode])
+}
+
+/// `add` by hardlink and `verify --full` against b3sum: eight large files in the page cache.
+fn hash(dir: &Path) {
+    if !is_installed("b3sum") {
+        return;
+    }
+    let (source, bytes) = eight(dir);
+    let store = dir.join("store");
+    let files: Vec<PathBuf> =
+        (0..8).map(|n| source.join(format!("model-{n}.safetensors"))).collect();
+    let mut b3sum = vec!["b3sum"];
+    b3sum.extend(files.iter().map(|path| text(path)));
+    pair(
+        "add --take hardlink / b3sum",
+        bytes,
+        PAIRS,
+        |_| add(fresh(&store), &source, "hardlink"),
+        |_| run(&b3sum),
+    );
+    let sums = Command::new("b3sum").args(&b3sum[1..]).output().unwrap().stdout;
+    let list = dir.join("sums");
+    fs::write(&list, sums).unwrap();
+    pair(
+        "verify --full / b3sum --check",
+        bytes,
+        PAIRS,
+        |_| run(&[TONNAGE, "--store", text(&store), "verify", "--full"]),
+        |_| run(&["b3sum", "--check", text(&list)]),
+    );
+}
+
+/// `add` by copy against `cp -r` and `sync`.
+fn copy(dir: &Path) {
+    let (source, bytes) = eight(dir);
+    let (store, target) = (dir.join("store"), dir.join("target"));
+    let script = format!("cp -r '{}' '{}' && sync", text(&source), text(&target));
+    let settle = || assert!(Command::new("sync").status().unwrap().success());
+    pair(
+        "add --take copy / cp -r + sync",
+        bytes,
+        PAIRS,
+        |_| {
+            fresh(&store);
+            settle();
+            add(&store, &source, "copy")
+        },
+        |_| {
+            fresh(&target);
+            settle();
+            run(&["sh", "-c", &script])
+        },
+    );
+}
+
+fn many_files(source: &Path) {
+    for d in 0..1000 {
+        let dir = source.join(format!("dir-{d:03}"));
+        fs::create_dir_all(&dir).unwrap();
+        for f in 0..100 {
+            fs::write(dir.join(format!("file-{f:02}")), format!("{d} {f}")).unwrap();
+        }
+    }
+}
+
+/// `checkout --mode hardlink` of 100,000 files in 1,000 directories against `cp -al`.
+fn links(dir: &Path) {
+    let (source, store) = (dir.join("source"), dir.join("store"));
+    many_files(&source);
+    add(&store, &source, "copy");
+    pair(
+        "checkout hardlinks / cp -al",
+        0,
+        PAIRS,
+        |n| checkout(&store, &dir.join(format!("ours-{n}")), "hardlink"),
+        |n| run(&["cp", "-al", text(&source), text(&dir.join(format!("peer-{n}")))]),
+    );
+}
+
+/// The same by reflink, where the file system can.
+fn reflinks(dir: &Path) {
+    let (source, store) = (dir.join("source"), dir.join("store"));
+    fs::create_dir_all(&source).unwrap();
+    fs::write(source.join("probe"), "probe").unwrap();
+    let probe = Command::new("cp")
+        .args(["--reflink=always", text(&source.join("probe")), text(&dir.join("probe"))])
+        .output()
+        .unwrap();
+    if !probe.status.success() {
+        println!("SKIPPED: reflinks: not on this file system (TONNAGE_BENCH_DIR names another)");
+        return;
+    }
+    many_files(&source);
+    add(&store, &source, "reflink");
+    pair(
+        "checkout reflinks / cp --reflink",
+        0,
+        3,
+        |n| checkout(&store, &dir.join(format!("ours-{n}")), "reflink"),
+        |n| {
+            let target = dir.join(format!("peer-{n}"));
+            run(&["cp", "-a", "--reflink=always", text(&source), text(&target)])
+        },
+    );
+}
+
+/// A model of twenty files: twelve weights, eight small files.
+fn twenty(dir: &Path) {
+    let (source, store) = (dir.join("source"), dir.join("store"));
+    fs::create_dir_all(&source).unwrap();
+    for n in 0..12 {
+        fill(&source.join(format!("model-{n}.safetensors")), n, 4 << 20);
+    }
+    for n in 0..8 {
+        fs::write(source.join(format!("config-{n}.json")), format!("{{\"n\":{n}}}")).unwrap();
+    }
+    add(&store, &source, "copy");
+    pair(
+        "checkout of 20 files / cp -al",
+        0,
+        21,
+        |n| checkout(&store, &dir.join(format!("ours-{n}")), "auto"),
+        |n| run(&["cp", "-al", text(&source), text(&dir.join(format!("peer-{n}")))]),
+    );
+}
+
+/// `ls` and `du` of 1,000 revisions of 20 files each, half of them shared with a neighbour.
+fn listing(dir: &Path) {
+    use tonnage::progress::Progress;
+    use tonnage::store::{Access, AddOptions, Store, Take};
+    let store = dir.join("store");
+    let opened = Store::open(&store, Access::Write).unwrap();
+    for m in 0..1000 {
+        let source = dir.join("source");
+        fs::create_dir_all(&source).unwrap();
+        for f in 0..20 {
+            let text = if f < 10 { format!("{m} {f}") } else { format!("{} {f}", m / 2) };
+            fs::write(source.join(format!("file-{f}")), text).unwrap();
+        }
+        let options = AddOptions {
+            model: format!("bench/model-{m}").parse().unwrap(),
+            reference: "main".parse().unwrap(),
+            take: Take::Copy,
+            follow_links: false,
+            sha256: false,
+        };
+        opened.add(&source, &options, &Progress::new()).unwrap();
+    }
+    drop(opened);
+    for command in ["ls", "du"] {
+        alone(&format!("{command}, 1,000 revisions of 20 files"), 21, |_| {
+            run(&[TONNAGE, "--store", text(&store), command])
+        });
+    }
+}
+
+/// What every command pays.
+fn start(_dir: &Path) {
+    alone("--version", 21, |_| run(&[TONNAGE, "--version"]));
+}
