@@ -91,6 +91,9 @@ fn describe(freed: &Freed, dry_run: bool) -> String {
     let (removed, bytes) =
         if dry_run { ("would remove", "would free") } else { ("removed", "freed") };
     let mut text = String::new();
+    if freed.gone.is_empty() {
+        return text;
+    }
     for gone in &freed.gone {
         let name = listing::name(&gone.model, &gone.revision);
         let _ = writeln!(text, "{removed} {}", plain(&name));

@@ -24,6 +24,15 @@ const TICK: Duration = Duration::from_millis(50);
 pub struct Interrupt(OnceCell<Arc<AtomicBool>>);
 
 impl Interrupt {
+    /// From here on the first signal is noted, not obeyed.
+    pub fn catch(&self) {
+        self.caught();
+    }
+
+    pub fn asked(&self) -> bool {
+        self.0.get().is_some_and(|asked| asked.load(Ordering::Relaxed))
+    }
+
     fn caught(&self) -> &Arc<AtomicBool> {
         self.0.get_or_init(|| {
             let asked = Arc::new(AtomicBool::new(false));
