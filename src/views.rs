@@ -10,13 +10,15 @@ mod place;
 
 pub use check::Differences;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::digest::BlobHash;
 use crate::error::ViewError;
+use crate::fs::Dir;
 use crate::model::{Manifest, RefName};
 use crate::progress::Progress;
-use crate::store::{Resolved, Store};
+use crate::store::{Listed, Resolved, Store};
 use build::Built;
 use place::Place;
 
@@ -104,6 +106,31 @@ pub fn managed(
 ) -> Result<View> {
     let place = Place::managed(store, revision, is_current(store, revision)?)?;
     materialize(store, revision, &place, options, progress)
+}
+
+/// The managed views that are there, by the revision that each presents.
+#[derive(Clone, Debug, Default)]
+pub struct ManagedViews(HashMap<BlobHash, PathBuf>);
+
+impl ManagedViews {
+    /// The directory of the managed view of `revision`, when there is one.
+    #[must_use]
+    pub fn path(&self, revision: &Listed) -> Option<&Path> {
+        self.0.get(&revision.manifest).map(PathBuf::as_path)
+    }
+}
+
+/// Which revisions have a managed view, read once for a whole listing. Nothing is made, and the
+/// views' files are not looked at.
+///
+/// # Errors
+/// When the registrations cannot be read.
+pub fn managed_views(store: &Store) -> Result<ManagedViews> {
+    let mut views = store.registered_views()?;
+    views.retain(|view| {
+        view.path.starts_with(store.path()) && Dir::open(&*store.layout().fs, &view.path).is_ok()
+    });
+    Ok(ManagedViews(views.into_iter().map(|view| (view.manifest, view.path)).collect()))
 }
 
 /// A model's current revision is what `main` points to, or the only one.

@@ -152,7 +152,7 @@ fn trash_dead_views(store: &Store) -> Result<()> {
 }
 
 /// The bytes that removing `gone` would bring back: blobs that only they need and that nothing
-/// outside the store links, and their managed views' copies.
+/// outside the store links, their manifests, and their managed views' copies.
 fn would_free(store: &Store, revisions: &[Resolved], gone: &[Gone]) -> Result<u64> {
     let goes = |revision: &&Resolved| {
         gone.iter().any(|g| g.model == revision.model && g.revision == revision.revision)
@@ -176,6 +176,13 @@ fn would_free(store: &Store, revisions: &[Resolved], gone: &[Gone]) -> Result<u6
             && let Ok(dir) = Dir::open(&*store.layout().fs, &view.path)
         {
             bytes += count_links(&dir, &mut links)?;
+        }
+    }
+    for revision in &going {
+        match store.layout().manifests.stat(revision.manifest.to_string()) {
+            Ok(stat) => bytes += stat.allotted,
+            Err(e) if e.is_not_found() => {}
+            Err(e) => return Err(e.into()),
         }
     }
     for blob in blobs {

@@ -113,8 +113,11 @@ impl Store {
         }
     }
 
-    /// Every revision of `model`.
-    pub(crate) fn revisions_of(&self, model: &ModelId) -> Result<Vec<Resolved>> {
+    /// Every revision of `model`; none when the store does not have it.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn revisions_of(&self, model: &ModelId) -> Result<Vec<Resolved>> {
         let rows = self.index.read(|reader| reader.revisions_of(model))?;
         Ok(rows
             .into_iter()

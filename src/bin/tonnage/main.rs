@@ -1,1 +1,62 @@
-fn main() {}
+//! The command line of tonnage.
+//!
+//! Everything that is printed, read from the environment or turned into an exit code is here; the
+//! library does none of it.
+
+mod add;
+mod args;
+mod checkout;
+mod completions;
+mod context;
+mod demo;
+mod du;
+mod fail;
+mod fsck;
+mod gc;
+mod listing;
+mod ls;
+mod out;
+mod path;
+mod rm;
+mod show;
+mod table;
+mod text;
+mod verify;
+mod watch;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Command};
+use context::Context;
+use fail::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => return args::refuse(&e),
+    };
+    let context = Context::new(cli.global);
+    let done = run(cli.command, &context);
+    context.out.end(done).into()
+}
+
+fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
+    match command {
+        Command::Add(args) => add::run(args, context),
+        Command::Ls(args) => ls::run(args, context),
+        Command::Show(args) => show::run(args, context),
+        Command::Path(args) => path::run(args, context),
+        Command::Checkout(args) => checkout::run(args, context),
+        Command::Verify(args) => verify::run(args, context),
+        Command::Rm(args) => rm::run(args, context),
+        Command::Gc(args) => gc::run(args, context),
+        Command::Fsck(args) => fsck::run(args, context),
+        Command::Du(args) => du::run(args, context),
+        Command::Why(args) => why::run(args, context),
+        Command::Completions(args) => completions::run(args, context),
+        Command::Demo(args) => demo::run(args, context),
+    }
+}

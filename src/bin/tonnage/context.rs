@@ -1,0 +1,80 @@
+//! What every command needs: the store it works on, and how it talks.
+
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+use tonnage::error::{FsError, StoreError};
+use tonnage::store::{Access, Store};
+
+use crate::args::Global;
+use crate::fail::Failure;
+use crate::out::Out;
+use crate::watch::Interrupt;
+
+pub struct Context {
+    pub out: Out,
+    pub interrupt: Interrupt,
+    store: Option<PathBuf>,
+}
+
+impl Context {
+    pub fn new(global: Global) -> Self {
+        let out = Out::new(global.json, global.quiet);
+        let store = global.store.or_else(|| {
+            std::env::var_os("TONNAGE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from)
+        });
+        Self { out, interrupt: Interrupt::default(), store }
+    }
+
+    /// Where the store is, or would be.
+    pub fn store_path(&self) -> Result<PathBuf, Failure> {
+        if let Some(path) = &self.store {
+            return Ok(path.clone());
+        }
+        let dirs = etcetera::choose_base_strategy().map_err(|_| {
+            Failure::usage("no home directory, so no default place for the store")
+                .hint("name one with --store or TONNAGE_HOME")
+        })?;
+        Ok(dirs.cache_dir().join("tonnage"))
+    }
+
+    /// To look at.
+    pub fn read(&self) -> Result<Store, Failure> {
+        Ok(Store::open(self.store_path()?, Access::Read)?)
+    }
+
+    /// To add to: one that is not there is made.
+    pub fn make(&self) -> Result<Store, Failure> {
+        Ok(Store::open(self.store_path()?, Access::Write)?)
+    }
+
+    /// To change: one that is not there is an error, because nothing could be removed from it.
+    pub fn change(&self) -> Result<Store, Failure> {
+        let path = self.store_path()?;
+        require(&path)?;
+        Ok(Store::open(path, Access::Write)?)
+    }
+
+    /// To change where that is possible, else to look at.
+    pub fn learn(&self) -> Result<Store, Failure> {
+        let path = self.store_path()?;
+        require(&path)?;
+        match Store::open(&path, Access::Write) {
+            Err(StoreError::ReadOnly { .. }) => Ok(Store::open(path, Access::Read)?),
+            other => Ok(other?),
+        }
+    }
+}
+
+fn require(path: &Path) -> Result<(), Failure> {
+    match path.join("FORMAT").try_exists() {
+        Ok(false) => Err(StoreError::NoStore { path: path.into() }.into()),
+        _ => Ok(()), // opening it tells what is wrong
+    }
+}
+
+impl From<FsError> for Failure {
+    fn from(e: FsError) -> Self {
+        StoreError::from(e).into()
+    }
+}

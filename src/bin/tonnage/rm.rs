@@ -1,0 +1,103 @@
+//! `tonnage rm`
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use tonnage::error::StoreError;
+use tonnage::model::ModelSpec;
+use tonnage::space::{Freed, RemoveOptions, remove};
+use tonnage::store::{Resolved, Store};
+
+use crate::context::Context;
+use crate::fail::{Exit, Failure};
+use crate::listing;
+use crate::text::{plain, size};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  tonnage rm org/name --dry-run
+  tonnage rm org/name@v1.0
+
+Without an @ all revisions of the model go. A revision that is checked out
+somewhere or that a running program uses stays.")]
+pub struct Args {
+    /// Models; behind an @ the ref, the revision or its first digits
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<ModelSpec>,
+    /// Also what is checked out; the checked-out files stay
+    #[arg(long)]
+    force: bool,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let store = if args.dry_run { context.read()? } else { context.change()? };
+    let revisions = revisions(&store, &args.models)?;
+    let options = RemoveOptions { dry_run: args.dry_run, force: args.force };
+    let freed = remove(&store, &revisions, options)?;
+    let object = to_json(&freed);
+    context.out.summary(&object, || describe(&freed, args.dry_run));
+    if freed.kept.is_empty() {
+        return Ok(Exit::Done);
+    }
+    for kept in &freed.kept {
+        let name = listing::name(&kept.model, &kept.revision);
+        context.out.note(&format!("{name} stays: {}", kept.why));
+    }
+    let viewed = freed.kept.iter().any(|kept| kept.why.contains("view"));
+    context.out.hint(if viewed {
+        "remove the checked-out directory, or use --force to keep it without the store"
+    } else {
+        "try again when the program that uses it is done"
+    });
+    Ok(Exit::Partly)
+}
+
+/// All are found before any is removed.
+fn revisions(store: &Store, specs: &[ModelSpec]) -> Result<Vec<Resolved>, Failure> {
+    let mut all: Vec<Resolved> = Vec::new();
+    for spec in specs {
+        let found = match spec.at {
+            Some(_) => vec![store.resolve(spec)?],
+            None => store.revisions_of(&spec.model)?,
+        };
+        if found.is_empty() {
+            return Err(StoreError::NotFound { spec: spec.to_string() }.into());
+        }
+        all.extend(found);
+    }
+    let key = |r: &Resolved| (r.model.clone(), r.revision.clone());
+    all.sort_by_key(key);
+    all.dedup_by_key(|r| key(r));
+    Ok(all)
+}
+
+/// The object of every command that frees space.
+pub fn to_json(freed: &Freed) -> Value {
+    json!({
+        "evicted": freed.gone.iter()
+            .map(|gone| json!({ "model": gone.model, "revision": gone.revision }))
+            .collect::<Vec<_>>(),
+        "freed_bytes": freed.freed_bytes,
+        "kept": freed.kept.iter()
+            .map(|kept| json!({ "model": kept.model, "revision": kept.revision, "why": kept.why }))
+            .collect::<Vec<_>>(),
+    })
+}
+
+fn describe(freed: &Freed, dry_run: bool) -> String {
+    let (removed, bytes) =
+        if dry_run { ("would remove", "would free") } else { ("removed", "freed") };
+    let mut text = String::new();
+    if freed.gone.is_empty() {
+        return text;
+    }
+    for gone in &freed.gone {
+        let name = listing::name(&gone.model, &gone.revision);
+        let _ = writeln!(text, "{removed} {}", plain(&name));
+    }
+    let _ = writeln!(text, "{bytes} {}", size(freed.freed_bytes));
+    text
+}

@@ -1,0 +1,139 @@
+//! `tonnage verify`
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tonnage::model::ModelSpec;
+use tonnage::store::{Resolved, Store};
+use tonnage::verify::{Damaged, Level, Verified, verify};
+
+use crate::context::Context;
+use crate::fail::{Exit, Failure};
+use crate::listing;
+use crate::out::Out;
+use crate::text::{count, duration, size};
+use crate::watch::watch;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  tonnage verify
+  tonnage verify org/name --full
+
+Without --full, bytes are read only where a file's size, time, mode or inode is
+not the one it was stored with. With it, everything is read and hashed.")]
+pub struct Args {
+    /// Models, and behind an @ a ref, a revision or its first digits; without any, all
+    models: Vec<ModelSpec>,
+    /// Read and hash all bytes
+    #[arg(long)]
+    full: bool,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let began = Instant::now();
+    let store = context.learn()?;
+    let revisions = revisions(&store, &args.models)?;
+    let level = if args.full { Level::Full } else { Level::Quick };
+    let verified =
+        watch(context, "verifying", |progress| verify(&store, &revisions, level, progress))?;
+    let ok = verified.damaged.is_empty();
+    let object = to_json(&verified);
+    if ok {
+        context.out.summary(&object, || describe(&verified, began.elapsed(), &context.out));
+        return Ok(Exit::Done);
+    }
+    context.out.result(&object, || describe(&verified, began.elapsed(), &context.out));
+    context.out.hint("`tonnage why BLOB` lists who has it: rm those, then add them again");
+    Ok(Exit::Damaged)
+}
+
+fn revisions(store: &Store, specs: &[ModelSpec]) -> Result<Vec<Resolved>, Failure> {
+    if !specs.is_empty() {
+        return specs.iter().map(|spec| Ok(store.resolve(spec)?)).collect();
+    }
+    let mut models: Vec<_> = store.list()?.into_iter().map(|listed| listed.model).collect();
+    models.dedup();
+    let mut all = Vec::new();
+    for model in &models {
+        all.extend(store.revisions_of(model)?);
+    }
+    Ok(all)
+}
+
+pub fn to_json(verified: &Verified) -> Value {
+    let damaged: Vec<_> = verified
+        .damaged
+        .iter()
+        .map(|damaged| {
+            json!({
+                "model": damaged.model,
+                "revision": damaged.revision,
+                "path": damaged.path,
+                "blob": damaged.blob,
+                "why": damaged.why,
+                "ranges": damaged.ranges.iter().map(|r| [r.start, r.end]).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({
+        "ok": verified.damaged.is_empty(),
+        "checked_files": verified.checked_files,
+        "checked_bytes": verified.checked_bytes,
+        "hashed_bytes": verified.hashed_bytes,
+        "damaged": damaged,
+        "repaired": [],
+    })
+}
+
+fn describe(verified: &Verified, took: Duration, out: &Out) -> String {
+    let mut text = String::new();
+    for damaged in &verified.damaged {
+        text.push_str(&damage(damaged, out));
+    }
+    let read = match verified.hashed_bytes {
+        0 => "none read".to_owned(),
+        bytes => format!("{} read", size(bytes)),
+    };
+    let found = match verified.damaged.len() as u64 {
+        0 => "all whole".to_owned(),
+        number => out.red(&format!("{number} damaged")),
+    };
+    let _ = writeln!(
+        text,
+        "verified {}, {} ({read}) in {}: {found}",
+        count(verified.checked_files, "file"),
+        size(verified.checked_bytes),
+        duration(took)
+    );
+    text
+}
+
+/// What is wrong with a file and where.
+pub fn damage(damaged: &Damaged, out: &Out) -> String {
+    let mut text = format!(
+        "{} {} {}\n  blob {}: {}\n",
+        out.red("damaged"),
+        listing::name(&damaged.model, &damaged.revision),
+        damaged.path,
+        damaged.blob.short(),
+        // A whole second hash says nothing to a person.
+        if damaged.why.contains("hash to") { "its bytes are not its own" } else { &damaged.why },
+    );
+    for range in &damaged.ranges {
+        let _ = writeln!(text, "  {}", place(range));
+    }
+    text
+}
+
+fn place(range: &Range<u64>) -> String {
+    const MIB: u64 = 1 << 20;
+    let bytes = format!("bytes {} to {}", range.start, range.end);
+    let (first, last) = (range.start / MIB, range.end.div_ceil(MIB));
+    if last == first + 1 {
+        format!("MiB {first}: {bytes}")
+    } else {
+        format!("MiB {first} to {}: {bytes}", last - 1)
+    }
+}
