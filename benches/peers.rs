@@ -10,7 +10,6 @@
     clippy::unwrap_used,
     clippy::print_stdout,
     clippy::indexing_slicing,
-    missing_docs,
     reason = "a bench stops at the first surprise, and prints"
 )]
 

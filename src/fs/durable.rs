@@ -1,6 +1,35 @@
 //! Small files that are there whole or not at all.
 
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use super::{Dir, Open, Rename, Result};
+
+/// So many things of a batch are made durable one by one. What comes after shares one sync of the
+/// whole file system: that waits for other programs' bytes too, but not once a file.
+const ONE_BY_ONE: usize = if cfg!(test) { 2 } else { 8 };
+
+/// How a batch of files and directories becomes durable.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    synced: AtomicUsize,
+    left: AtomicBool,
+}
+
+impl Batch {
+    /// Whether the next one is to be synced by itself. Otherwise [`finish`](Self::finish) does it.
+    pub fn one_by_one(&self) -> bool {
+        let alone = self.synced.fetch_add(1, Ordering::Relaxed) < ONE_BY_ONE;
+        if !alone {
+            self.left.store(true, Ordering::Relaxed);
+        }
+        alone
+    }
+
+    /// Makes durable what was not synced by itself; `dir` is any directory of the file system.
+    pub fn finish(&self, dir: &Dir) -> Result<()> {
+        if self.left.load(Ordering::Relaxed) { dir.sync_all() } else { Ok(()) }
+    }
+}
 
 /// Writes `bytes` to `name`, replacing what is there, and returns when it is durable.
 ///

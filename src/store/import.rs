@@ -7,7 +7,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::index::{RevisionId, RevisionRow, Stamp};
@@ -16,7 +15,8 @@ use super::{Result, Store};
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Sha256};
 use crate::error::{SourceError, StoreError};
-use crate::fs::{Dir, File, Kind, LockKind, Open, Rename, durable};
+use crate::fs::durable::{self, Batch};
+use crate::fs::{Dir, File, Kind, LockKind, Open, Rename};
 use crate::model::{Manifest, RefName};
 
 pub(super) const LOCK: &str = ".lock";
@@ -24,11 +24,8 @@ pub(super) const LOCK: &str = ".lock";
 /// The mode of a blob: readable by whoever may read the store, writable by nobody.
 const BLOB_MODE: u32 = 0o444;
 
-/// Files of at most this many bytes are small.
+/// Larger files are synced by themselves, while other files are still read.
 const SMALL: u64 = 1 << 20;
-/// So many small files are made durable one by one. More of them share one sync of the whole file
-/// system, which also waits for other programs' bytes, but not once a file.
-const FEW: usize = if cfg!(test) { 2 } else { 64 };
 
 /// A staging directory, held until it is dropped.
 pub(super) struct Import<'s> {
@@ -36,8 +33,7 @@ pub(super) struct Import<'s> {
     name: String,
     dir: Dir,
     _lock: File,
-    /// Small files sealed so far.
-    small: AtomicUsize,
+    batch: Batch,
     /// Blobs whose file is not as it was published: the bytes at hand take its place.
     suspects: Mutex<HashSet<BlobHash>>,
 }
@@ -68,8 +64,8 @@ impl<'s> Import<'s> {
             });
             match held {
                 Ok(Some((dir, lock))) => {
-                    let (small, suspects) = (AtomicUsize::new(0), Mutex::default());
-                    return Ok(Self { layout, name, dir, _lock: lock, small, suspects });
+                    let (batch, suspects) = (Batch::default(), Mutex::default());
+                    return Ok(Self { layout, name, dir, _lock: lock, batch, suspects });
                 }
                 Ok(None) => {}
                 Err(e) if e.is_not_found() => layout.check_still_there()?,
@@ -114,7 +110,7 @@ impl<'s> Import<'s> {
     /// and the first small ones here, each by itself; what comes after, all at once in S2.
     pub fn seal(&self, part: &str, file: &File, size: u64, blob: &BlobHash) -> Result<()> {
         file.set_mode(BLOB_MODE)?;
-        if size > SMALL || self.small.fetch_add(1, Ordering::Relaxed) < FEW {
+        if size > SMALL || self.batch.one_by_one() {
             file.sync()?;
         }
         Ok(self.dir.rename(part, &self.dir, blob.hex(), Rename::Replace)?)
@@ -142,9 +138,7 @@ impl<'s> Import<'s> {
         self.stage_manifest(&name, &bytes)?;
         let blobs = manifest.blobs();
 
-        if self.small.load(Ordering::Relaxed) > FEW {
-            self.dir.sync_all()?;
-        }
+        self.batch.finish(&self.dir)?;
         let mut healed = HashSet::new();
         for (blob, size) in &blobs {
             if self.link_blob(blob, *size)? {
