@@ -135,7 +135,7 @@ impl Store {
     /// index say.
     pub fn add(&self, path: &Path, options: &AddOptions, progress: &Progress) -> Result<Added> {
         self.check_writable()?;
-        let sources = walk(&*self.layout.fs, path, options.follow_links)?;
+        let sources = walk(&*self.layout.fs, &self.layout.path, path, options.follow_links)?;
         progress.expect(sources.len() as u64, sources.iter().map(|s| s.size).sum());
         let mut known_sizes = HashSet::new();
         self.index.read(|reader| {
@@ -327,6 +327,11 @@ impl Ingest<'_> {
                 let path = source.path().into();
                 return Err(StoreError::CannotTake { path, how: "hardlink", source });
             }
+            // Replaced or removed since it was opened.
+            Err(e) if e.is_not_found() => {
+                let path = source.dir.path().join(&source.name);
+                return Err(SourceError::Changed { path }.into());
+            }
             Err(e) => return Err(e.into()),
         }
         let file = self.import.dir().open_file(part, Open::Read)?;
@@ -379,8 +384,11 @@ impl Ingest<'_> {
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {
             self.import.seal(part, file, &blob)?;
-            let fresh = self.results().fresh.insert(blob);
-            self.new_bytes.fetch_add(if fresh { size } else { 0 }, Ordering::Relaxed);
+            if self.results().fresh.insert(blob) {
+                self.new_bytes.fetch_add(size, Ordering::Relaxed);
+            } else {
+                self.known_files.fetch_add(1, Ordering::Relaxed);
+            }
         } else {
             self.results().again.push((taken.index, Again::Unknown));
             return Ok(());

@@ -11,6 +11,7 @@ pub(super) const FORMAT: &str = "FORMAT";
 pub(super) const LOCK: &str = "lock";
 pub(super) const GC_LOCK: &str = "gc.lock";
 pub(super) const INDEX: &str = "index.redb";
+pub(super) const MODELS: &str = "models";
 
 /// The format this program reads and writes.
 const VERSION: u32 = 1;
@@ -79,7 +80,7 @@ impl Layout {
             manifests: root.open_dir("manifests")?,
             refs: root.open_dir("refs")?,
             staging: root.open_dir("staging")?,
-            models: root.open_dir("models")?,
+            models: root.open_dir(MODELS)?,
             views: root.open_dir("views")?,
             used: root.open_dir("used")?,
             trash: root.open_dir("trash")?,
@@ -169,7 +170,7 @@ fn make(root: &Dir) -> Result<()> {
         // A store that lost its FORMAT: nobody's guess should decide what its blobs are.
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
-    for name in ["manifests", "refs", "staging", "models", "views", "used", "trash"] {
+    for name in ["manifests", "refs", "staging", MODELS, "views", "used", "trash"] {
         root.ensure_dir(name)?;
     }
     root.open_file(GC_LOCK, Open::Ensure)?;

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use rustix::io::Errno;
 
 use super::Result;
-use crate::error::{FsError, SourceError};
+use super::layout::MODELS;
+use crate::error::{FsError, SourceError, StoreError};
 use crate::fs::{Dir, Entry, Fs, Kind};
 use crate::model::{FilePath, PathProblem};
 
@@ -40,6 +41,7 @@ struct Above {
 struct Walk<'f> {
     fs: &'f dyn Fs,
     root: PathBuf,
+    store: &'f Path,
     follow_links: bool,
     levels: Vec<Level>,
     found: Vec<Source>,
@@ -48,14 +50,21 @@ struct Walk<'f> {
 /// Every file below `path`, in the order of their paths; or `path` itself when it is a file.
 ///
 /// Symbolic links that stay in the directory are followed. One that leaves it is an error, or,
-/// with `follow_links`, followed too.
-pub(super) fn walk(fs: &dyn Fs, path: &Path, follow_links: bool) -> Result<Vec<Source>> {
+/// with `follow_links`, followed too. Of the store at `store` only managed views can be added: its
+/// own files are no model, and moving them into the store would take them from it.
+pub(super) fn walk(
+    fs: &dyn Fs,
+    store: &Path,
+    path: &Path,
+    follow_links: bool,
+) -> Result<Vec<Source>> {
     let root = fs.canonical(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => SourceError::Missing { path: path.into() }.into(),
-        _ => crate::error::StoreError::Fs(FsError::new("find", path, e)),
+        _ => StoreError::Fs(FsError::new("find", path, e)),
     })?;
     let mut walk =
-        Walk { fs, root: root.clone(), follow_links, levels: Vec::new(), found: Vec::new() };
+        Walk { fs, root: root.clone(), store, follow_links, levels: Vec::new(), found: Vec::new() };
+    walk.refuse_store(&root)?;
     // A file is called as the user called it, also when that is a symbolic link's name.
     let called = path.file_name().or(root.file_name()).unwrap_or_default().to_owned();
     match stat_path(fs, &root)? {
@@ -86,7 +95,7 @@ impl Walk<'_> {
         let path = || level.dir.path().join(&entry.name);
         match entry.kind {
             Kind::File => {
-                let stat = level.dir.stat(&entry.name)?;
+                let stat = level.dir.stat(&entry.name).map_err(|e| vanished(e, path()))?;
                 let called = checked(&level.prefix, &entry.name, &path())?;
                 self.found.push(Source {
                     path: called,
@@ -98,7 +107,7 @@ impl Walk<'_> {
                 Ok(())
             }
             Kind::Dir => {
-                let dir = level.dir.open_dir(&entry.name)?;
+                let dir = level.dir.open_dir(&entry.name).map_err(|e| vanished(e, path()))?;
                 self.descend(level, &entry, dir)
             }
             Kind::Symlink => self.follow(level, &entry),
@@ -114,12 +123,13 @@ impl Walk<'_> {
             } else if e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
                 SourceError::Loop { path: path.clone() }.into()
             } else {
-                crate::error::StoreError::Fs(FsError::new("follow", &path, e))
+                StoreError::Fs(FsError::new("follow", &path, e))
             }
         })?;
         if !self.follow_links && !target.starts_with(&self.root) {
             return Err(SourceError::LeavesTree { path, target }.into());
         }
+        self.refuse_store(&target)?;
         match stat_path(self.fs, &target)? {
             Kind::File => self.add_file(&level.prefix, &entry.name, &target),
             Kind::Dir => self.descend(level, entry, Dir::open(self.fs, &target)?),
@@ -129,6 +139,7 @@ impl Walk<'_> {
 
     fn descend(&mut self, level: &Level, entry: &Entry, dir: Dir) -> Result<()> {
         let path = level.dir.path().join(&entry.name);
+        self.refuse_store(dir.path())?;
         let mut above = level.above.as_deref();
         while let Some(one) = above {
             if one.path == dir.path() {
@@ -139,6 +150,14 @@ impl Walk<'_> {
         let prefix = format!("{}/", checked(&level.prefix, &entry.name, &path)?);
         let above = Some(Rc::new(Above { path: dir.path().into(), above: level.above.clone() }));
         self.levels.push(Level { dir, prefix, above });
+        Ok(())
+    }
+
+    fn refuse_store(&self, path: &Path) -> Result<()> {
+        if path.starts_with(self.store) && !path.starts_with(self.store.join(MODELS)) {
+            let (path, store) = (path.into(), self.store.into());
+            return Err(SourceError::HoldsStore { path, store }.into());
+        }
         Ok(())
     }
 
@@ -153,6 +172,11 @@ impl Walk<'_> {
         self.found.push(Source { path, dir, name: name.into(), size, mtime_ns });
         Ok(())
     }
+}
+
+/// What was listed a moment ago and is not there now has changed.
+fn vanished(e: FsError, path: PathBuf) -> StoreError {
+    if e.is_not_found() { SourceError::Changed { path }.into() } else { e.into() }
 }
 
 fn stat_path(fs: &dyn Fs, path: &Path) -> Result<Kind> {
