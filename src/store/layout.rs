@@ -11,6 +11,7 @@ pub(super) const FORMAT: &str = "FORMAT";
 pub(super) const LOCK: &str = "lock";
 pub(super) const GC_LOCK: &str = "gc.lock";
 pub(super) const INDEX: &str = "index.redb";
+pub(super) const VIEWS: &str = "views";
 pub(super) const MODELS: &str = "models";
 
 /// The format this program reads and writes.
@@ -81,7 +82,7 @@ impl Layout {
             refs: root.open_dir("refs")?,
             staging: root.open_dir("staging")?,
             models: root.open_dir(MODELS)?,
-            views: root.open_dir("views")?,
+            views: root.open_dir(VIEWS)?,
             used: root.open_dir("used")?,
             trash: root.open_dir("trash")?,
             fs,
@@ -170,7 +171,7 @@ fn make(root: &Dir) -> Result<()> {
         // A store that lost its FORMAT: nobody's guess should decide what its blobs are.
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
-    for name in ["manifests", "refs", "staging", MODELS, "views", "used", "trash"] {
+    for name in ["manifests", "refs", "staging", MODELS, VIEWS, "used", "trash"] {
         root.ensure_dir(name)?;
     }
     root.open_file(GC_LOCK, Open::Ensure)?;
