@@ -73,10 +73,11 @@ impl Store {
         Ok(views)
     }
 
-    /// Registers a view of `manifest` at `path`.
+    /// Registers a view of `manifest` at `path`. In a store that cannot be written nothing can be
+    /// held: its views are made all the same.
     pub(crate) fn register_view(&self, path: &Path, manifest: &BlobHash) -> Result<()> {
         match self.layout.views.make_symlink(path, view_name(path, manifest)) {
-            Err(e) if !e.is_exists() => Err(e.into()),
+            Err(e) if !e.is_exists() && !e.is_read_only() => Err(e.into()),
             _ => Ok(()),
         }
     }
@@ -93,7 +94,7 @@ impl Store {
                 continue;
             }
             match self.layout.views.remove_file(view_name(&view.path, &view.manifest)) {
-                Err(e) if !e.is_not_found() => return Err(e.into()),
+                Err(e) if !e.is_not_found() && !e.is_read_only() => return Err(e.into()),
                 _ => {}
             }
         }

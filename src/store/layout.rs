@@ -64,7 +64,10 @@ impl Layout {
                 Access::Write => make(&root)?,
             }
         }
-        let lock = open_lock(&root, access)?;
+        let lock = open_lock(&root, access).map_err(|e| match e {
+            StoreError::Fs(e) if e.is_read_only() => StoreError::ReadOnly { path: path.into() },
+            e => e,
+        })?;
         if !lock::wait(&lock, LockKind::Shared, PATIENCE)? {
             return Err(StoreError::Busy { path: lock.path().into(), waited: PATIENCE });
         }
