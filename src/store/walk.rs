@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::sync::Arc;
 
 use rustix::io::Errno;
 
@@ -16,7 +16,7 @@ use crate::model::{FilePath, PathProblem};
 #[derive(Debug)]
 pub(super) struct Source {
     pub path: FilePath,
-    pub dir: Dir,
+    pub folder: Arc<Folder>,
     pub name: OsString,
     /// Bytes, as of the walk.
     pub size: u64,
@@ -24,18 +24,55 @@ pub(super) struct Source {
     pub mtime_ns: i64,
 }
 
+impl Source {
+    /// Where it is.
+    pub fn at(&self) -> PathBuf {
+        self.folder.path.join(&self.name)
+    }
+}
+
+/// A directory as the walk found it. It is opened when it is needed: a tree can have more
+/// directories than a process may have open.
+#[derive(Debug)]
+pub(super) struct Folder {
+    pub path: PathBuf,
+    dev: u64,
+    ino: u64,
+}
+
+impl Folder {
+    fn of(dir: &Dir) -> Result<Self> {
+        let stat = dir.stat_self()?;
+        Ok(Self { path: dir.path().into(), dev: stat.dev, ino: stat.ino })
+    }
+
+    /// The directory, unless something else has taken its place.
+    pub fn open(&self, fs: &dyn Fs) -> Result<Dir> {
+        let changed = || SourceError::Changed { path: self.path.clone() };
+        let dir = match Dir::open(fs, &self.path) {
+            Err(e) if e.is_not_found() => return Err(changed().into()),
+            other => other?,
+        };
+        let stat = dir.stat_self()?;
+        if (stat.dev, stat.ino) != (self.dev, self.ino) {
+            return Err(changed().into());
+        }
+        Ok(dir)
+    }
+}
+
 /// A directory on its way to be listed.
 struct Level {
-    dir: Dir,
+    folder: Arc<Folder>,
     /// Its path within the model, empty or ending in `/`.
     prefix: String,
     /// The directories it is in, nearest first, to find loops of symbolic links.
-    above: Option<Rc<Above>>,
+    above: Option<Arc<Above>>,
 }
 
 struct Above {
     path: PathBuf,
-    above: Option<Rc<Above>>,
+    above: Option<Arc<Above>>,
 }
 
 struct Walk<'f> {
@@ -69,18 +106,19 @@ pub(super) fn walk(
     let called = path.file_name().or(root.file_name()).unwrap_or_default().to_owned();
     match stat_path(fs, &root)? {
         Kind::Dir => {
-            let dir = Dir::open(fs, &root)?;
-            let above = Some(Rc::new(Above { path: root, above: None }));
-            walk.levels.push(Level { dir, prefix: String::new(), above });
+            let folder = Arc::new(Folder::of(&Dir::open(fs, &root)?)?);
+            let above = Some(Arc::new(Above { path: root, above: None }));
+            walk.levels.push(Level { folder, prefix: String::new(), above });
         }
         Kind::File => walk.add_file("", &called, &root)?,
         Kind::Symlink | Kind::Other => return Err(SourceError::Special { path: root }.into()),
     }
     while let Some(level) = walk.levels.pop() {
-        let mut entries = level.dir.list()?;
+        let dir = level.folder.open(fs)?;
+        let mut entries = dir.list()?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         for entry in entries {
-            walk.visit(&level, entry)?;
+            walk.visit(&level, &dir, entry)?;
         }
     }
     if walk.found.is_empty() {
@@ -91,15 +129,15 @@ pub(super) fn walk(
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, level: &Level, entry: Entry) -> Result<()> {
-        let path = || level.dir.path().join(&entry.name);
+    fn visit(&mut self, level: &Level, dir: &Dir, entry: Entry) -> Result<()> {
+        let path = || dir.path().join(&entry.name);
         match entry.kind {
             Kind::File => {
-                let stat = level.dir.stat(&entry.name).map_err(|e| vanished(e, path()))?;
+                let stat = dir.stat(&entry.name).map_err(|e| vanished(e, path()))?;
                 let called = checked(&level.prefix, &entry.name, &path())?;
                 self.found.push(Source {
                     path: called,
-                    dir: level.dir.clone(),
+                    folder: level.folder.clone(),
                     name: entry.name,
                     size: stat.size,
                     mtime_ns: stat.mtime_ns,
@@ -107,8 +145,8 @@ impl Walk<'_> {
                 Ok(())
             }
             Kind::Dir => {
-                let dir = level.dir.open_dir(&entry.name).map_err(|e| vanished(e, path()))?;
-                self.descend(level, &entry, dir)
+                let below = dir.open_dir(&entry.name).map_err(|e| vanished(e, path()))?;
+                self.descend(level, &entry, &below)
             }
             Kind::Symlink => self.follow(level, &entry),
             Kind::Other => Err(SourceError::Special { path: path() }.into()),
@@ -116,7 +154,7 @@ impl Walk<'_> {
     }
 
     fn follow(&mut self, level: &Level, entry: &Entry) -> Result<()> {
-        let path = level.dir.path().join(&entry.name);
+        let path = level.folder.path.join(&entry.name);
         let target = self.fs.canonical(&path).map_err(|e| {
             if e.kind() == std::io::ErrorKind::NotFound {
                 SourceError::Dangling { path: path.clone() }.into()
@@ -132,13 +170,13 @@ impl Walk<'_> {
         self.refuse_store(&target)?;
         match stat_path(self.fs, &target)? {
             Kind::File => self.add_file(&level.prefix, &entry.name, &target),
-            Kind::Dir => self.descend(level, entry, Dir::open(self.fs, &target)?),
+            Kind::Dir => self.descend(level, entry, &Dir::open(self.fs, &target)?),
             Kind::Symlink | Kind::Other => Err(SourceError::Special { path }.into()),
         }
     }
 
-    fn descend(&mut self, level: &Level, entry: &Entry, dir: Dir) -> Result<()> {
-        let path = level.dir.path().join(&entry.name);
+    fn descend(&mut self, level: &Level, entry: &Entry, dir: &Dir) -> Result<()> {
+        let path = level.folder.path.join(&entry.name);
         self.refuse_store(dir.path())?;
         let mut above = level.above.as_deref();
         while let Some(one) = above {
@@ -148,8 +186,9 @@ impl Walk<'_> {
             above = one.above.as_deref();
         }
         let prefix = format!("{}/", checked(&level.prefix, &entry.name, &path)?);
-        let above = Some(Rc::new(Above { path: dir.path().into(), above: level.above.clone() }));
-        self.levels.push(Level { dir, prefix, above });
+        let above = Some(Arc::new(Above { path: dir.path().into(), above: level.above.clone() }));
+        let folder = Arc::new(Folder::of(dir)?);
+        self.levels.push(Level { folder, prefix, above });
         Ok(())
     }
 
@@ -169,7 +208,8 @@ impl Walk<'_> {
         let dir = Dir::open(self.fs, parent)?;
         let stat = dir.stat(name)?;
         let (size, mtime_ns) = (stat.size, stat.mtime_ns);
-        self.found.push(Source { path, dir, name: name.into(), size, mtime_ns });
+        let folder = Arc::new(Folder::of(&dir)?);
+        self.found.push(Source { path, folder, name: name.into(), size, mtime_ns });
         Ok(())
     }
 }
