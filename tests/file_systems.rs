@@ -40,7 +40,7 @@ enum Kind {
 impl Kind {
     fn make(self) -> Option<&'static [&'static str]> {
         Some(match self {
-            Self::Ext4 => &["mkfs.ext4", "-q", "-F"],
+            Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-m", "0"],
             Self::Xfs => &["mkfs.xfs", "-q", "-m", "reflink=1"],
             Self::Btrfs => &["mkfs.btrfs", "-q", "--mixed"],
             Self::Minix => &["mkfs.minix", "-3"],
@@ -237,13 +237,14 @@ fn check_modes(store: &Store, source: &Path, out: &Path, links: bool, reflinks: 
     assert_whole(store);
 }
 
-/// Changes every file in place and puts its size and time back.
+/// Changes the first byte of every file in place; an empty one gets one.
 fn edit_all(dir: &Path) {
     for path in read_tree(dir).keys() {
         let file = fs::OpenOptions::new().write(true).read(true).open(dir.join(path)).unwrap();
         let mut first = [0];
         let n = file.read_at(&mut first, 0).unwrap();
-        file.write_all_at(if n == 0 { b"x" } else { &[!first[0]] }[..].as_ref(), 0).unwrap();
+        assert!(n <= 1);
+        file.write_all_at(&[!first[0]], 0).unwrap();
     }
 }
 
@@ -507,8 +508,7 @@ fn links(mounted: &Mounted, source: &Path, least: u64, files: u64) {
     }
     assert!(view(&store, "org/model", &out, in_mode(Mode::Hardlink)).unchanged);
     // With no link to spare the blob cannot be pinned; adding it again must do all the same.
-    let again = add(&store, source, "org/again");
-    assert_eq!(again.files, files);
+    assert_eq!(add(&store, &source.join("first"), "org/again").files, 1);
     writeln!(std::io::stdout(), "{} linked, {} copied", made.linked, made.copied).unwrap();
     assert_whole(&store);
 }
@@ -536,7 +536,12 @@ fn a_full_disk_takes_nothing_in_and_loses_nothing() {
         drop(store);
         let mut outcomes = (0, 0);
         // From far too little to almost enough: the error comes at a different step each time.
-        for left in [0, 12, 100, 500, 1500, 3000, 4200, 4600, 4800, 5000, 5200, 5500, 6000] {
+        let lefts: &[u64] = match kind {
+            // It tells and takes room by the large piece, and syncs slowly.
+            Kind::Btrfs => &[0, 5000, 60_000],
+            _ => &[0, 12, 100, 500, 1500, 3000, 4200, 4600, 4800, 5000, 5200, 5500, 6000, 9000],
+        };
+        for &left in lefts {
             mounted.fill(left << 10);
             for take in [Take::Auto, Take::Copy, Take::Move] {
                 // Opening is a write too.

@@ -598,6 +598,41 @@ fn a_directory_of_20_000_tiny_files_comes_in_and_out() {
     assert_whole(&bench.store);
 }
 
+/// A process may have 1,024 files open; a tree has as many directories and links as it likes.
+#[test]
+fn more_directories_and_links_than_a_process_may_open_come_in_and_out() {
+    // Here the limit may be higher, so this test goes on in a process that has a low one.
+    const LIMITED: &str = "TONNAGE_HOSTILE_LIMITED";
+    if std::env::var_os(LIMITED).is_none() {
+        let me = "more_directories_and_links_than_a_process_may_open_come_in_and_out";
+        let out = Command::new("sh")
+            .args(["-c", "ulimit -n 256 && exec \"$@\"", "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", me, "--nocapture"])
+            .env(LIMITED, "1")
+            .output()
+            .unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        return;
+    }
+    let bench = Bench::new();
+    for i in 0..1000 {
+        let dir = bench.tree.join(format!("d{i}"));
+        fs::create_dir(&dir).unwrap();
+        fs::write(dir.join("f"), [1, 2, 3]).unwrap();
+        symlink(format!("d{i}/f"), bench.tree.join(format!("l{i}"))).unwrap();
+    }
+    assert_eq!(bench.add().unwrap().files, 2002);
+    let out = bench.tree.join("../out");
+    view(&bench.store, "org/model", &out, Default::default());
+    assert!(read_tree(&out) == read_tree(&bench.tree));
+    assert!(view(&bench.store, "org/model", &out, Default::default()).unchanged);
+    let options = AddOptions { take: Take::Move, ..options("org/model") };
+    assert_eq!(try_add(&bench.store, &out, &options).unwrap().files, 2002);
+    assert!(read_tree(&out).is_empty());
+    assert_whole(&bench.store);
+}
+
 #[test]
 fn the_store_is_not_added_to_itself() {
     let bench = Bench::new();
