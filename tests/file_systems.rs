@@ -5,6 +5,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 #![expect(clippy::panic, reason = "a test says what it expects by failing")]
+#![expect(clippy::indexing_slicing, reason = "a test says what it expects by failing")]
+#![expect(clippy::print_stdout, reason = "the numbers are for who runs it with --nocapture")]
 
 mod support;
 
@@ -166,7 +168,7 @@ impl Drop for Mounted {
 fn on_each(test: impl Fn(Kind, &Mounted)) {
     for kind in KINDS {
         if let Some(mounted) = Mounted::new(kind, USUAL) {
-            writeln!(std::io::stdout(), "on {kind:?}").unwrap();
+            println!("on {kind:?}");
             test(kind, &mounted);
         }
     }
@@ -509,7 +511,7 @@ fn links(mounted: &Mounted, source: &Path, least: u64, files: u64) {
     assert!(view(&store, "org/model", &out, in_mode(Mode::Hardlink)).unchanged);
     // With no link to spare the blob cannot be pinned; adding it again must do all the same.
     assert_eq!(add(&store, &source.join("first"), "org/again").files, 1);
-    writeln!(std::io::stdout(), "{} linked, {} copied", made.linked, made.copied).unwrap();
+    println!("{} linked, {} copied", made.linked, made.copied);
     assert_whole(&store);
 }
 
@@ -592,7 +594,7 @@ fn a_full_disk_takes_nothing_in_and_loses_nothing() {
             assert_eq!(names(store.path(), "blobs").len(), 5);
             assert_whole(&store);
         }
-        writeln!(std::io::stdout(), "{kind:?}: {outcomes:?} added and refused").unwrap();
+        println!("{kind:?}: {outcomes:?} added and refused");
         assert!(outcomes.0 > 0 && outcomes.1 > 0, "{kind:?}: {outcomes:?}");
     }
 }
@@ -677,7 +679,7 @@ fn role_die_with_the_index_open() {
     let Some(dir) = std::env::var_os("TONNAGE_FS_DIE").map(PathBuf::from) else { return };
     let store = open(&dir.join("store"));
     add(&store, &dir.join("source"), "org/model");
-    writeln!(std::io::stdout(), "\n@added").unwrap();
+    println!("\n@added");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).unwrap();
 }

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
 #![expect(clippy::panic, reason = "a test says what it expects by failing")]
+#![expect(clippy::indexing_slicing, reason = "a test says what it expects by failing")]
+#![expect(clippy::print_stdout, reason = "the numbers are for who runs it with --nocapture")]
 
 mod support;
 
@@ -178,7 +180,7 @@ fn role_add_as_nobody() {
     }
     let e = Store::open(dir.join("forbidden"), tonnage::store::Access::Write).err().unwrap();
     assert!(e.to_string().contains("forbidden"), "{e}");
-    writeln!(std::io::stdout(), "as nobody: done").unwrap();
+    println!("as nobody: done");
 }
 
 #[test]
@@ -495,7 +497,7 @@ fn add_while(what: &str, take: Take, meddle: Meddle) {
         }
     });
     let turns = turns.into_inner();
-    writeln!(std::io::stdout(), "{what}: {added} added, {changed} refused, {turns} turns").unwrap();
+    println!("{what}: {added} added, {changed} refused, {turns} turns");
     assert_nothing_staged(bench.store.path());
     assert_whole(&bench.store);
 }
