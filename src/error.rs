@@ -341,6 +341,14 @@ pub enum SourceError {
         /// What is wrong with it.
         problem: PathProblem,
     },
+    /// The store that it is added to is in it, or it is a part of the store.
+    #[error("{} is, holds or leads into the store at {}", path.display(), store.display())]
+    HoldsStore {
+        /// The directory or file.
+        path: PathBuf,
+        /// The store.
+        store: PathBuf,
+    },
     /// The file changed while it was read.
     #[error("{} changed while it was being added", path.display())]
     Changed {
@@ -377,6 +385,7 @@ impl SourceError {
             Self::LeavesTree { .. } => "--follow-links takes in what such links point to",
             Self::Dangling { .. } | Self::Loop { .. } => "remove the link",
             Self::Name { .. } => "rename it",
+            Self::HoldsStore { .. } => "add a directory that does not have the store in it",
             Self::Changed { .. } => "add it again when nobody writes to it",
         };
         Some(hint.to_owned())

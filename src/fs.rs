@@ -43,6 +43,9 @@ pub(crate) struct Stat {
     pub size: u64,
     /// Nanoseconds since the epoch.
     pub mtime_ns: i64,
+    /// When anything of the inode last changed, in nanoseconds since the epoch. Links change it,
+    /// so it is no part of a fingerprint.
+    pub ctime_ns: i64,
     /// Permission bits only.
     pub mode: u32,
     pub dev: u64,

@@ -12,9 +12,10 @@ pub use check::Differences;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::digest::BlobHash;
-use crate::error::ViewError;
+use crate::error::{StoreError, ViewError};
 use crate::fs::Dir;
 use crate::model::{Manifest, RefName};
 use crate::progress::Progress;
@@ -28,6 +29,9 @@ type Result<T> = std::result::Result<T, ViewError>;
 
 /// Files of at most this many bytes are copied in [`Mode::Auto`]: people edit them.
 pub const SMALL: u64 = 64 << 10;
+
+/// How often a view is tried again because another process was busy at its place.
+const TRIES: u32 = 16;
 
 /// How files come into a view.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -152,14 +156,42 @@ fn materialize(
 ) -> Result<View> {
     let _lease = store.lease(revision)?;
     let manifest = store.manifest(revision)?;
-    let there = place.look()?;
-    if let Some(dir) = &there {
-        let state = check::check(store, &manifest, dir)?;
+    for _ in 0..TRIES {
+        let there = place.look()?;
+        match put(store, revision, &manifest, place, there.as_ref(), options, progress) {
+            Ok(Some(view)) => return Ok(view),
+            Ok(None) => {}
+            // Another process put a view there meanwhile, and that one is to be judged.
+            Err(_) if place.changed_since(there.as_ref())? => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Err(StoreError::Busy { path: place.path.clone(), waited: Duration::ZERO }.into())
+}
+
+/// Makes the view at `place`, where `there` was found. `None` when that is no longer so.
+fn put(
+    store: &Store,
+    revision: &Resolved,
+    manifest: &Manifest,
+    place: &Place,
+    there: Option<&Dir>,
+    options: ViewOptions,
+    progress: &Progress,
+) -> Result<Option<View>> {
+    let path = &place.path;
+    if let Some(dir) = there {
+        let state = check::check(store, manifest, dir)?;
         if state.differences.is_empty() && !(options.writable && state.linked > 0) {
-            store.register_view(&place.path, &revision.manifest)?;
+            let _lock = store.lock_views()?;
+            if place.changed_since(there)? {
+                return Ok(None);
+            }
+            store.register_view(path, &revision.manifest)?;
+            store.forget_others(path, &revision.manifest)?;
             store.touch(&revision.manifest);
             let built = Built { linked: state.linked, copied: state.copied, ..Built::default() };
-            return Ok(report(place, &manifest, built, true));
+            return Ok(Some(report(place, manifest, built, true)));
         }
         if !state.differences.is_empty() {
             may_replace(store, revision, place, dir, options.force, state.differences)?;
@@ -167,11 +199,18 @@ fn materialize(
     }
     progress.expect(manifest.files().len() as u64, manifest.size());
     let site = place.begin()?;
-    let built = build::build(store, &manifest, site.dir(), options, progress)?;
-    store.register_view(&place.path, &revision.manifest)?;
+    let built = build::build(store, manifest, site.dir(), options, progress)?;
+    let _lock = store.lock_views()?;
+    if place.changed_since(there)? {
+        return Ok(None);
+    }
+    // Registered before it appears, so that it is never there without its hold; and what was
+    // there keeps its own until it is gone.
+    store.register_view(path, &revision.manifest)?;
     site.put_in_place(there.is_some())?;
+    store.forget_others(path, &revision.manifest)?;
     store.touch(&revision.manifest);
-    Ok(report(place, &manifest, built, false))
+    Ok(Some(report(place, manifest, built, false)))
 }
 
 /// An error unless what is at `place` is empty, is an untouched view of some revision, or is a
@@ -180,7 +219,7 @@ fn may_replace(
     store: &Store,
     revision: &Resolved,
     place: &Place,
-    there: &crate::fs::Dir,
+    there: &Dir,
     force: bool,
     differences: Differences,
 ) -> Result<()> {

@@ -277,6 +277,10 @@ fn reduce(stat: &sys::Stat) -> Stat {
             .st_mtime
             .saturating_mul(1_000_000_000)
             .saturating_add(stat.st_mtime_nsec as i64),
+        ctime_ns: stat
+            .st_ctime
+            .saturating_mul(1_000_000_000)
+            .saturating_add(stat.st_ctime_nsec as i64),
         mode: stat.st_mode & 0o7777,
         dev: stat.st_dev,
         ino: stat.st_ino,

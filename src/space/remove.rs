@@ -128,12 +128,15 @@ fn external_views<'v>(
 
 /// Moves managed views whose revision is gone to the trash, so that their links to blobs go too.
 fn trash_dead_views(store: &Store) -> Result<()> {
+    // No view comes while this looks and takes: one of a revision that is added meanwhile would
+    // be taken for one whose revision is gone.
+    let _lock = store.lock_views()?;
+    let views = store.registered_views()?;
     let alive = store.index().read(|reader| reader.revisions())?;
     let is_dead = |view: &ExternalView| {
         view.path.starts_with(store.path())
             && alive.iter().all(|(_, row)| row.manifest != view.manifest)
     };
-    let views = store.registered_views()?;
     for view in views.iter().filter(|view| is_dead(view)) {
         // Another revision's view may stand at this path by now.
         if views.iter().any(|other| other.path == view.path && !is_dead(other)) {

@@ -7,8 +7,12 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::index::PATIENCE;
+use super::layout::VIEWS;
 use super::{Result, Store};
 use crate::digest::BlobHash;
+use crate::error::StoreError;
+use crate::fs::{Dir, LockKind, lock};
 
 /// A view at a path the user chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,13 +62,28 @@ impl Store {
         }
     }
 
-    /// Registers a view of `manifest` at `path`, in place of any other revision's there.
-    pub(crate) fn register_view(&self, path: &Path, manifest: &BlobHash) -> Result<()> {
-        let name = view_name(path, manifest);
-        match self.layout.views.make_symlink(path, &name) {
-            Err(e) if !e.is_exists() => return Err(e.into()),
-            _ => {}
+    /// What keeps other processes from changing which view stands where, as long as it lives:
+    /// a view's registration and its place change together.
+    pub(crate) fn lock_views(&self) -> Result<Dir> {
+        // A handle of its own: a lock belongs to the open directory.
+        let views = self.layout.root.open_dir(VIEWS)?;
+        if !lock::wait_for(|| views.try_lock(LockKind::Exclusive), PATIENCE)? {
+            return Err(StoreError::Busy { path: views.path().into(), waited: PATIENCE });
         }
+        Ok(views)
+    }
+
+    /// Registers a view of `manifest` at `path`. In a store that cannot be written nothing can be
+    /// held: its views are made all the same.
+    pub(crate) fn register_view(&self, path: &Path, manifest: &BlobHash) -> Result<()> {
+        match self.layout.views.make_symlink(path, view_name(path, manifest)) {
+            Err(e) if !e.is_exists() && !e.is_read_only() => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Drops the registrations of other revisions' views at `path`.
+    pub(crate) fn forget_others(&self, path: &Path, manifest: &BlobHash) -> Result<()> {
         self.forget_views(|view| view.path == path && view.manifest != *manifest)
     }
 
@@ -75,7 +94,7 @@ impl Store {
                 continue;
             }
             match self.layout.views.remove_file(view_name(&view.path, &view.manifest)) {
-                Err(e) if !e.is_not_found() => return Err(e.into()),
+                Err(e) if !e.is_not_found() && !e.is_read_only() => return Err(e.into()),
                 _ => {}
             }
         }
@@ -84,6 +103,8 @@ impl Store {
 
     /// Drops the registrations of views that are gone.
     pub(crate) fn forget_dead_views(&self) -> Result<()> {
+        // One that is about to appear is registered already.
+        let _lock = self.lock_views()?;
         self.forget_views(|view| !self.is_there(&view.path))
     }
 }

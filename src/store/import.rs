@@ -52,6 +52,10 @@ impl<'s> Import<'s> {
             let name = format!("{:016x}", fastrand::u64(..));
             match layout.staging.make_dir(&name) {
                 Err(e) if e.is_exists() => continue,
+                Err(e) if e.is_not_found() => {
+                    layout.check_still_there()?;
+                    return Err(e.into());
+                }
                 other => other?,
             }
             // A sweeper that came between these lines took the directory for a dead import's:

@@ -20,7 +20,7 @@ use crate::digest::pool::{self, Cause, Digests, Failure, Job, Opened};
 use crate::digest::stream::{Sink, StreamError};
 use crate::digest::tree::GROUP;
 use crate::error::{FsError, SourceError, StoreError};
-use crate::fs::{File, Kind, Open, Stat};
+use crate::fs::{File, Fs, Kind, Open, Stat};
 use crate::model::{Manifest, ManifestFile, ModelId, RefName, Revision};
 use crate::progress::Progress;
 
@@ -119,6 +119,9 @@ struct Taken {
     source: File,
     /// The source before its first byte was read.
     before: Stat,
+    /// The bytes in staging are not those that were hashed, but share their blocks: then every
+    /// change of the source counts, also one that a program hid by putting its time back.
+    apart: bool,
     /// The staged file and its name; none when the source was only hashed.
     part: Option<(String, File)>,
 }
@@ -135,7 +138,7 @@ impl Store {
     /// index say.
     pub fn add(&self, path: &Path, options: &AddOptions, progress: &Progress) -> Result<Added> {
         self.check_writable()?;
-        let sources = walk(&*self.layout.fs, path, options.follow_links)?;
+        let sources = walk(&*self.layout.fs, &self.layout.path, path, options.follow_links)?;
         progress.expect(sources.len() as u64, sources.iter().map(|s| s.size).sum());
         let mut known_sizes = HashSet::new();
         self.index.read(|reader| {
@@ -170,7 +173,7 @@ impl Store {
         let refs = [options.reference.clone()];
         let name = import.publish(self, &manifest, &results.learned, &refs, now())?;
         if options.take == Take::Move {
-            remove_sources(&sources)?;
+            remove_sources(&*self.layout.fs, &sources)?;
         }
         Ok(Added {
             model: options.model.clone(),
@@ -194,7 +197,7 @@ impl Ingest<'_> {
             if let Some(source) = changed.and_then(|(index, _)| self.sources.get(*index)) {
                 tries += 1;
                 if tries >= TRIES {
-                    let path = source.dir.path().join(&source.name);
+                    let path = source.at();
                     return Err(SourceError::Changed { path }.into());
                 }
             }
@@ -246,7 +249,7 @@ impl Ingest<'_> {
 
     fn failed(&self, failure: Failure<StoreError>) -> Result<()> {
         let source = failure.id.and_then(|id| self.sources.get(usize::try_from(id).ok()?));
-        let path = source.map(|s| s.dir.path().join(&s.name)).unwrap_or_default();
+        let path = source.map(|s| s.at()).unwrap_or_default();
         match failure.cause {
             Cause::Caller(e) => Err(e),
             Cause::Cancelled => Err(StoreError::Cancelled),
@@ -262,8 +265,9 @@ impl Ingest<'_> {
     }
 
     fn open_source(&self, source: &Source) -> Result<File> {
-        source.dir.open_file(&source.name, Open::Read).map_err(|e| {
-            let path = || source.dir.path().join(&source.name);
+        let dir = source.folder.open(&*self.store.layout().fs)?;
+        dir.open_file(&source.name, Open::Read).map_err(|e| {
+            let path = || source.at();
             if e.is(Errno::LOOP) || e.is_not_found() {
                 // It was a file when the tree was walked.
                 SourceError::Changed { path: path() }.into()
@@ -306,11 +310,14 @@ impl Ingest<'_> {
         // A reflink is hashed by way of its source, whose pages are in memory. Its times would
         // not tell of a write in the tick of the clock they were read in; then the reflink itself
         // is read.
+        let shared = file.is_some() && sink.is_none();
         let hashed = match &file {
-            Some(part) if sink.is_none() && is_recent(&before) => part.clone(),
+            Some(part) if shared && is_recent(&before) => part.clone(),
             _ => source.clone(),
         };
-        let taken = Taken { index, source, before, part: file.map(|file| (part, file)) };
+        let linked = matches!(self.options.take, Take::Hardlink | Take::Move);
+        let apart = shared && !linked && !is_recent(&before);
+        let taken = Taken { index, source, before, apart, part: file.map(|file| (part, file)) };
         Ok(Opened {
             source: Arc::new(hashed),
             sink,
@@ -322,18 +329,24 @@ impl Ingest<'_> {
     /// A second name for the source's inode, in staging.
     fn link_source(&self, index: usize, part: &str, before: &Stat) -> Result<Option<File>> {
         let Some(source) = self.sources.get(index) else { return Ok(None) };
-        match source.dir.link(&source.name, self.import.dir(), part) {
+        let dir = source.folder.open(&*self.store.layout().fs)?;
+        match dir.link(&source.name, self.import.dir(), part) {
             Ok(()) => {}
             Err(e) if e.is_unsupported() && self.options.take == Take::Move => return Ok(None),
             Err(source) if source.is_unsupported() || source.is(Errno::MLINK) => {
                 let path = source.path().into();
                 return Err(StoreError::CannotTake { path, how: "hardlink", source });
             }
+            // Replaced or removed since it was opened.
+            Err(e) if e.is_not_found() => {
+                let path = source.at();
+                return Err(SourceError::Changed { path }.into());
+            }
             Err(e) => return Err(e.into()),
         }
         let file = self.import.dir().open_file(part, Open::Read)?;
         if file.stat()?.ino != before.ino {
-            let path = source.dir.path().join(&source.name);
+            let path = source.at();
             return Err(SourceError::Changed { path }.into());
         }
         Ok(Some(file))
@@ -370,7 +383,8 @@ impl Ingest<'_> {
         };
         let after = taken.source.stat()?;
         let as_before = |stat: &Stat| (stat.size, stat.mtime_ns, stat.ino);
-        if as_before(&after) != as_before(&taken.before) {
+        let hidden = taken.apart && after.ctime_ns != taken.before.ctime_ns;
+        if hidden || as_before(&after) != as_before(&taken.before) {
             discard()?;
             self.results().again.push((taken.index, Again::Changed));
             return Ok(());
@@ -381,8 +395,11 @@ impl Ingest<'_> {
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {
             self.import.seal(part, file, size, &blob)?;
-            let fresh = self.results().fresh.insert(blob);
-            self.new_bytes.fetch_add(if fresh { size } else { 0 }, Ordering::Relaxed);
+            if self.results().fresh.insert(blob) {
+                self.new_bytes.fetch_add(size, Ordering::Relaxed);
+            } else {
+                self.known_files.fetch_add(1, Ordering::Relaxed);
+            }
         } else {
             self.results().again.push((taken.index, Again::Unknown));
             return Ok(());
@@ -404,17 +421,21 @@ impl Ingest<'_> {
 /// Whether a file was changed so short a time ago that its times may not tell of the next change.
 fn is_recent(stat: &Stat) -> bool {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let age = (now.as_nanos() as i128) - i128::from(stat.mtime_ns);
+    let age = (now.as_nanos() as i128) - i128::from(stat.mtime_ns.max(stat.ctime_ns));
     age < 2_000_000_000
 }
 
 /// Removes what was moved. The revision is safe by now; a source that changed since stays, and so
 /// do directories.
-fn remove_sources(sources: &[Source]) -> Result<()> {
+fn remove_sources(fs: &dyn Fs, sources: &[Source]) -> Result<()> {
     for source in sources {
-        match source.dir.stat(&source.name) {
+        let dir = match source.folder.open(fs) {
+            Err(StoreError::Source(_)) => continue,
+            other => other?,
+        };
+        match dir.stat(&source.name) {
             Ok(stat) if (stat.size, stat.mtime_ns) == (source.size, source.mtime_ns) => {
-                source.dir.remove_file(&source.name)?
+                dir.remove_file(&source.name)?
             }
             Ok(_) => {}
             Err(e) if e.is_not_found() => {}

@@ -11,6 +11,8 @@ pub(super) const FORMAT: &str = "FORMAT";
 pub(super) const LOCK: &str = "lock";
 pub(super) const GC_LOCK: &str = "gc.lock";
 pub(super) const INDEX: &str = "index.redb";
+pub(super) const VIEWS: &str = "views";
+pub(super) const MODELS: &str = "models";
 
 /// The format this program reads and writes.
 const VERSION: u32 = 1;
@@ -62,7 +64,10 @@ impl Layout {
                 Access::Write => make(&root)?,
             }
         }
-        let lock = open_lock(&root, access)?;
+        let lock = open_lock(&root, access).map_err(|e| match e {
+            StoreError::Fs(e) if e.is_read_only() => StoreError::ReadOnly { path: path.into() },
+            e => e,
+        })?;
         if !lock::wait(&lock, LockKind::Shared, PATIENCE)? {
             return Err(StoreError::Busy { path: lock.path().into(), waited: PATIENCE });
         }
@@ -79,8 +84,8 @@ impl Layout {
             manifests: root.open_dir("manifests")?,
             refs: root.open_dir("refs")?,
             staging: root.open_dir("staging")?,
-            models: root.open_dir("models")?,
-            views: root.open_dir("views")?,
+            models: root.open_dir(MODELS)?,
+            views: root.open_dir(VIEWS)?,
             used: root.open_dir("used")?,
             trash: root.open_dir("trash")?,
             fs,
@@ -169,7 +174,7 @@ fn make(root: &Dir) -> Result<()> {
         // A store that lost its FORMAT: nobody's guess should decide what its blobs are.
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
-    for name in ["manifests", "refs", "staging", "models", "views", "used", "trash"] {
+    for name in ["manifests", "refs", "staging", MODELS, VIEWS, "used", "trash"] {
         root.ensure_dir(name)?;
     }
     root.open_file(GC_LOCK, Open::Ensure)?;

@@ -80,6 +80,16 @@ impl Place {
         }
     }
 
+    /// Whether something else is at the place than `then` was.
+    pub fn changed_since(&self, then: Option<&Dir>) -> Result<bool> {
+        let now = match self.parent.stat(&self.name) {
+            Ok(stat) => Some(stat.ino),
+            Err(e) if e.is_not_found() => None,
+            Err(e) => return Err(e.into()),
+        };
+        Ok(now != then.map(Dir::stat_self).transpose()?.map(|stat| stat.ino))
+    }
+
     /// A locked, empty directory beside the place. The lock tells a build under way from one
     /// whose process died; such are removed here.
     pub fn begin(&self) -> Result<Site<'_>> {
@@ -94,8 +104,11 @@ impl Place {
                 Err(e) if e.is_exists() => continue,
                 other => other?,
             }
-            let dir = self.parent.open_dir(&name)?;
             // A sweeper that was faster has removed it, or will.
+            let dir = match self.parent.open_dir(&name) {
+                Err(e) if e.is_not_found() => continue,
+                other => other?,
+            };
             if dir.try_lock(LockKind::Exclusive)? && self.parent.stat(&name).is_ok() {
                 return Ok(Site { place: self, name, dir });
             }
@@ -148,9 +161,16 @@ impl Site<'_> {
 impl Drop for Site<'_> {
     fn drop(&mut self) {
         // After a rename nothing has this name. What cannot be removed, a later build sweeps.
-        if let Ok(dir) = self.place.parent.open_dir(&self.name) {
+        let parent = &self.place.parent;
+        let Ok(dir) = parent.open_dir(&self.name) else { return };
+        let own = match (dir.stat_self(), self.dir.stat_self()) {
+            (Ok(there), Ok(built)) => there.ino == built.ino,
+            _ => return,
+        };
+        // The tree that was replaced has no lock yet; whoever gets it removes the tree.
+        if own || dir.try_lock(LockKind::Exclusive).is_ok_and(|locked| locked) {
             let _ = empty_dir(&dir);
-            let _ = self.place.parent.remove_dir(&self.name);
+            let _ = parent.remove_dir(&self.name);
         }
     }
 }
@@ -161,15 +181,23 @@ fn sweep(dir: &Dir, which: impl Fn(&std::ffi::OsStr) -> bool) -> Result<()> {
         if entry.kind != Kind::Dir || !which(&entry.name) {
             continue;
         }
-        match dir.open_dir(&entry.name) {
-            Ok(build) if build.try_lock(LockKind::Exclusive)? => {
-                empty_dir(&build)?;
-                dir.remove_dir(&entry.name)?;
-            }
-            Ok(_) => {}
+        match sweep_build(dir, &entry.name) {
+            // Its owner, or another sweeper, was faster.
             Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e.into()),
+            other => other?,
         }
+    }
+    Ok(())
+}
+
+fn sweep_build(dir: &Dir, name: &std::ffi::OsStr) -> crate::fs::Result<()> {
+    let build = dir.open_dir(name)?;
+    // One that was finished since it was opened has let its lock go, and is a view in its place.
+    let dead =
+        build.try_lock(LockKind::Exclusive)? && dir.stat(name)?.ino == build.stat_self()?.ino;
+    if dead {
+        empty_dir(&build)?;
+        dir.remove_dir(name)?;
     }
     Ok(())
 }

@@ -189,7 +189,7 @@ impl State {
             links
         };
         let allotted = size.next_multiple_of(4096);
-        Stat { kind, size, mtime_ns, mode, dev: 1, ino, nlink, allotted }
+        Stat { kind, size, mtime_ns, ctime_ns: mtime_ns, mode, dev: 1, ino, nlink, allotted }
     }
 
     pub fn file(&self, ino: Ino) -> io::Result<&FileNode> {
