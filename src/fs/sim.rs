@@ -214,6 +214,11 @@ impl SimDisk {
         self.observe().resolve_name(path.as_ref()).is_some()
     }
 
+    /// A digest of everything that can be seen: names, inodes, bytes, modes and times.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        *self.observe().fingerprint().as_bytes()
+    }
+
     /// Every path below `path`, relative to it, sorted. Empty when there is no such directory.
     pub fn tree(&self, path: impl AsRef<Path>) -> Vec<String> {
         let state = self.observe();

@@ -49,10 +49,12 @@ impl State {
         opened.ranges = ranges;
     }
 
-    /// Whether the process keeps others out of some range: it is in the middle of something.
+    /// Whether others would wait for this process now: it has a range locked exclusively, or the
+    /// index's header, which is locked for moments only.
     pub fn excludes_others(&self, process: u64) -> bool {
-        let ranges = self.opened.values().filter(|o| o.process == process).flat_map(|o| &o.ranges);
-        ranges.clone().any(|(_, how)| *how == LockKind::Exclusive)
+        let mut ranges =
+            self.opened.values().filter(|o| o.process == process).flat_map(|o| &o.ranges);
+        ranges.any(|(range, how)| *how == LockKind::Exclusive || *range.start() < 1 << 62)
     }
 }
 

@@ -271,3 +271,35 @@ impl State {
         self.log.poison(|_| true);
     }
 }
+
+/// What can be seen of it all.
+impl State {
+    pub fn fingerprint(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        let mut seen = BTreeSet::new();
+        self.digest(ROOT, &mut hasher, &mut seen);
+        hasher.finalize()
+    }
+
+    fn digest(&self, dir: Ino, hasher: &mut blake3::Hasher, seen: &mut BTreeSet<Ino>) {
+        for (name, ino) in self.live.names(dir) {
+            hasher.update(name.as_encoded_bytes()).update(b"/").update(&ino.to_le_bytes());
+            if !seen.insert(ino) {
+                continue;
+            }
+            match &self.nodes[&ino] {
+                Node::File(file) => {
+                    hasher.update(&file.live.mode.to_le_bytes());
+                    hasher.update(&file.live.mtime_ns.to_le_bytes());
+                    file.live.bytes.digest(hasher);
+                }
+                Node::Dir { .. } => self.digest(ino, hasher, seen),
+                Node::Symlink { target, .. } => {
+                    hasher.update(target.as_os_str().as_encoded_bytes());
+                }
+            }
+            hasher.update(b"\n");
+        }
+        hasher.update(b"..");
+    }
+}

@@ -1,0 +1,1 @@
+//! Two processes: before every operation of one, the other comes and does all of its work.
