@@ -31,6 +31,23 @@ fn a_store_is_made_whole_or_can_be_made_again() {
 }
 
 #[test]
+fn the_first_import_makes_the_store_and_is_safe() {
+    let a = world::a();
+    let disk = SimDisk::new();
+    a.plant(&disk);
+    Scenario {
+        name: "creation and first import",
+        disk,
+        doing: Doing::InStore(&|store: &Store| a.add(store, Take::Auto)),
+        before: Expect { may: vec![a.clone()], ..Expect::default() },
+        after: Expect { must: vec![a.clone()], main: vec![a.clone()], ..Expect::default() },
+        repeatable: true,
+        reads: false,
+    }
+    .run();
+}
+
+#[test]
 fn a_new_index_replaces_the_old_one_whole() {
     let (a, b) = (world::a(), world::b());
     let disk = world(&[&a, &b], |store| {

@@ -69,6 +69,10 @@ impl Scenario<'_> {
             tally.errors,
             tally.violations.len()
         );
+        if let Ok(dir) = std::env::var("TONNAGE_TORTURE_OUT") {
+            let name = self.name.replace([' ', ','], "-");
+            std::fs::write(format!("{dir}/{name}"), tally.violations.join("\n")).unwrap();
+        }
         assert!(
             tally.violations.is_empty(),
             "{}: {} violations, such as\n{}",
