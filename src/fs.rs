@@ -367,6 +367,11 @@ impl File {
     pub fn os_file(&self) -> Result<Option<std::fs::File>> {
         self.own("open", self.raw.os_file())
     }
+
+    #[cfg(test)]
+    pub fn simulated(&self) -> Option<&sim::SimFile> {
+        self.raw.as_any().downcast_ref()
+    }
 }
 
 impl Bytes for File {

@@ -48,6 +48,7 @@ use super::Room;
 pub(crate) use fault::{Fault, Plan};
 pub(crate) use process::SimFs;
 pub(crate) use reboot::{Fate, Keep};
+pub(crate) use file::SimFile;
 use state::State;
 
 /// A disk and the machine it is in. Clones are the same disk; [`SimDisk::fork`] is another.
@@ -103,6 +104,32 @@ impl SimDisk {
     /// Whether the plan's fault has happened.
     pub fn fired(&self) -> bool {
         self.lock().gate.fired()
+    }
+
+    /// Calls `visit` before operation number `at` since [`SimDisk::arm`], as if another process
+    /// ran to its end while this one waited. It waits for the first moment at which the process
+    /// that does the operation has no bytes locked exclusively: nobody could come between.
+    pub fn visit_at(&self, at: u64, visit: impl FnOnce() + Send + 'static) {
+        self.lock().visit = Some((at, Box::new(visit)));
+    }
+
+    /// Whether the visit is still to come.
+    pub fn awaits_visit(&self) -> bool {
+        self.lock().visit.is_some()
+    }
+
+    /// Lets the visit happen that is due before an operation of `process`.
+    fn receive(&self, process: u64) {
+        let mut state = self.lock();
+        let due = state.visit.as_ref().is_some_and(|(at, _)| state.gate.ops() >= *at);
+        if !due || state.excludes_others(process) {
+            return;
+        }
+        let visit = state.visit.take();
+        drop(state);
+        if let Some((_, visit)) = visit {
+            visit();
+        }
     }
 
     /// Kills one process, between two operations.
@@ -185,6 +212,11 @@ impl SimDisk {
     /// Whether the path's name is there, even if it is a symbolic link to nothing.
     pub fn exists(&self, path: impl AsRef<Path>) -> bool {
         self.observe().resolve_name(path.as_ref()).is_some()
+    }
+
+    /// A digest of everything that can be seen: names, inodes, bytes, modes and times.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        *self.observe().fingerprint().as_bytes()
     }
 
     /// Every path below `path`, relative to it, sorted. Empty when there is no such directory.

@@ -213,6 +213,10 @@ impl Store {
         let mut entries = trash.list()?;
         // Trees before blobs: a blob counts as freed when its last link goes.
         entries.sort_unstable_by_key(|entry| entry.kind != Kind::Dir);
+        // A view must not lose files and come back under its old name.
+        if entries.first().is_some_and(|entry| entry.kind == Kind::Dir) {
+            trash.sync()?;
+        }
         for entry in entries {
             let gone = if entry.kind == Kind::Dir {
                 trash.open_dir(&entry.name).and_then(|dir| {

@@ -169,6 +169,8 @@ fn make(root: &Dir) -> Result<()> {
     if check_format(root)? {
         return Ok(()); // another process was first
     }
+    // What tells a half-made store from somebody's directory comes before what it is half made of.
+    root.sync()?;
     let blobs = root.ensure_dir("blobs")?;
     if !blobs.list()?.is_empty() {
         // A store that lost its FORMAT: nobody's guess should decide what its blobs are.

@@ -1,5 +1,7 @@
 //! What dead processes left: imports nobody holds, and trash.
 
+use rustix::io::Errno;
+
 use super::import::{LOCK, remove_import};
 use super::{Result, Store};
 use crate::fs::{Dir, LockKind, Open};
@@ -46,15 +48,22 @@ fn sweep(staging: &Dir, name: &str) -> Result<bool> {
     let lock = match dir.open_file(LOCK, Open::Write) {
         Ok(lock) => lock,
         Err(e) if e.is_not_found() => {
-            // Between its owner's mkdir and lock, or emptied by a sweeper that was killed. Only
-            // an empty directory goes, and an owner that loses it begins again.
-            return Ok(staging.remove_dir(name).is_ok());
+            // Between its owner's mkdir and lock, or emptied by a sweeper that was killed: an
+            // owner that loses it begins again.
+            if staging.remove_dir(name).is_ok() {
+                return Ok(true);
+            }
+            // A power loss can take the lock file's name and leave the others.
+            dir.open_file(LOCK, Open::Ensure)?
         }
         Err(e) => return Err(e.into()),
     };
     if !lock.try_lock(LockKind::Exclusive)? {
         return Ok(false);
     }
-    remove_import(staging, name, &dir)?;
-    Ok(true)
+    match remove_import(staging, name, &dir) {
+        // Another sweeper made its lock file when this one's was gone, and goes on.
+        Err(crate::error::StoreError::Fs(e)) if e.is(Errno::NOTEMPTY) => Ok(false),
+        other => other.map(|()| true),
+    }
 }

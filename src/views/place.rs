@@ -154,7 +154,9 @@ impl Site<'_> {
             }
             Err(e) => return Err(e.into()),
         }
-        Ok(()) // the old tree bears this site's name now, and goes when it is dropped
+        // The old tree bears this site's name now, and goes when it is dropped: its files must not
+        // go before its name has.
+        Ok(parent.sync()?)
     }
 }
 

@@ -12,9 +12,9 @@ use super::process::Handle;
 
 /// Also what opening a directory to read gives, as on Linux; reading it fails.
 #[derive(Debug)]
-pub(super) struct SimFile {
-    pub handle: Handle,
-    pub writable: bool,
+pub(crate) struct SimFile {
+    pub(super) handle: Handle,
+    pub(super) writable: bool,
 }
 
 impl SimFile {

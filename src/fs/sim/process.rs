@@ -29,6 +29,7 @@ impl SimFs {
     }
 
     fn begin(&self, class: Class) -> io::Result<MutexGuard<'_, State>> {
+        self.disk.receive(self.id);
         let mut state = self.disk.lock();
         state.alive(self.id)?;
         state.pass(self.id, class)?;
@@ -74,6 +75,10 @@ impl Handle {
         Self { disk: disk.clone(), id, process, ino }
     }
 
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Another handle of the same process.
     pub fn beside(&self, state: &mut State, ino: Ino) -> Self {
         Self::open(&self.disk, state, self.process, ino)
@@ -81,6 +86,7 @@ impl Handle {
 
     /// The disk, if the process still lives.
     pub fn enter(&self) -> io::Result<MutexGuard<'_, State>> {
+        self.disk.receive(self.process);
         let state = self.disk.lock();
         if state.opened.contains_key(&self.id) { Ok(state) } else { Err(gone()) }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use rustix::io::Errno;
@@ -38,11 +39,16 @@ impl Node {
     }
 }
 
+/// Something that happens between two operations of a process.
+pub(super) type Visit = Box<dyn FnOnce() + Send>;
+
 /// An open file description.
 pub(super) struct Opened {
     pub process: u64,
     pub ino: Ino,
     pub lock: Option<LockKind>,
+    /// Locks on ranges of bytes, apart from each other.
+    pub ranges: Vec<(RangeInclusive<u64>, LockKind)>,
 }
 
 pub(super) struct State {
@@ -53,6 +59,8 @@ pub(super) struct State {
     pub opened: BTreeMap<u64, Opened>,
     processes: BTreeSet<u64>,
     pub gate: Gate,
+    /// What another process does in the middle of an operation, and before which one.
+    pub visit: Option<(u64, Visit)>,
     pub powered: bool,
     pub max_links: u64,
     pub reflinks: bool,
@@ -73,6 +81,7 @@ impl State {
             opened: BTreeMap::new(),
             processes: BTreeSet::new(),
             gate: Gate::default(),
+            visit: None,
             powered: true,
             max_links: 65_000,
             reflinks: false,
@@ -91,6 +100,7 @@ impl State {
             opened: BTreeMap::new(),
             processes: BTreeSet::new(),
             gate: Gate::default(),
+            visit: None,
             powered: self.powered,
             max_links: self.max_links,
             reflinks: self.reflinks,
@@ -146,7 +156,7 @@ impl State {
 
     pub fn open(&mut self, process: u64, ino: Ino) -> u64 {
         let id = self.number();
-        self.opened.insert(id, Opened { process, ino, lock: None });
+        self.opened.insert(id, Opened { process, ino, lock: None, ranges: Vec::new() });
         id
     }
 
@@ -259,5 +269,37 @@ impl State {
     pub fn fail_sync_all(&mut self) {
         self.files().for_each(FileNode::poison);
         self.log.poison(|_| true);
+    }
+}
+
+/// What can be seen of it all.
+impl State {
+    pub fn fingerprint(&self) -> blake3::Hash {
+        let mut hasher = blake3::Hasher::new();
+        let mut seen = BTreeSet::new();
+        self.digest(ROOT, &mut hasher, &mut seen);
+        hasher.finalize()
+    }
+
+    fn digest(&self, dir: Ino, hasher: &mut blake3::Hasher, seen: &mut BTreeSet<Ino>) {
+        for (name, ino) in self.live.names(dir) {
+            hasher.update(name.as_encoded_bytes()).update(b"/").update(&ino.to_le_bytes());
+            if !seen.insert(ino) {
+                continue;
+            }
+            match &self.nodes[&ino] {
+                Node::File(file) => {
+                    hasher.update(&file.live.mode.to_le_bytes());
+                    hasher.update(&file.live.mtime_ns.to_le_bytes());
+                    file.live.bytes.digest(hasher);
+                }
+                Node::Dir { .. } => self.digest(ino, hasher, seen),
+                Node::Symlink { target, .. } => {
+                    hasher.update(target.as_os_str().as_encoded_bytes());
+                }
+            }
+            hasher.update(b"\n");
+        }
+        hasher.update(b"..");
     }
 }

@@ -11,12 +11,12 @@ use redb::{BackendError, StorageBackend};
 
 use super::{IndexError, PATIENCE};
 use crate::error::FsError;
-use crate::fs::File;
+use crate::fs::{File, LockKind};
 
 pub(super) enum IndexFile {
     /// The operating system's file: redb's own backend knows its byte range locks.
     System(FileBackend),
-    /// A simulated file, which one process at a time uses.
+    /// A simulated file, with range locks of its own.
     Simulated(File),
 }
 
@@ -91,14 +91,14 @@ impl StorageBackend for IndexFile {
     fn close(&self) -> io::Result<()> {
         match self {
             Self::System(file) => file.close(),
-            Self::Simulated(_) => Ok(()),
+            Self::Simulated(file) => simulated::close(file),
         }
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         match self {
             Self::System(file) => file.try_lock_range(start, end),
-            Self::Simulated(_) => Ok(true),
+            Self::Simulated(file) => simulated::lock(file, start, end, Some(LockKind::Exclusive)),
         }
     }
 
@@ -109,7 +109,7 @@ impl StorageBackend for IndexFile {
     ) -> Result<bool, BackendError> {
         match self {
             Self::System(file) => file.try_lock_shared_range(start, end),
-            Self::Simulated(_) => Ok(true),
+            Self::Simulated(file) => simulated::lock(file, start, end, Some(LockKind::Shared)),
         }
     }
 
@@ -124,14 +124,80 @@ impl StorageBackend for IndexFile {
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
         match self {
             Self::System(file) => file.unlock_range(start, end),
-            Self::Simulated(_) => Ok(()),
+            Self::Simulated(file) => simulated::lock(file, start, end, None).map(drop),
         }
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         match self {
             Self::System(file) => file.query_lock_range(start, end),
-            Self::Simulated(_) => Ok(false),
+            Self::Simulated(file) => simulated::query(file, start, end),
         }
+    }
+}
+
+#[cfg(test)]
+mod simulated {
+    use super::{BackendError, Bound, File, LockKind, io};
+
+    type Result<T> = std::result::Result<T, BackendError>;
+
+    fn range(start: Bound<u64>, end: Bound<u64>) -> std::ops::RangeInclusive<u64> {
+        let start = match start {
+            Bound::Included(start) => start,
+            Bound::Excluded(start) => start + 1,
+            Bound::Unbounded => 0,
+        };
+        let end = match end {
+            Bound::Included(end) => end,
+            Bound::Excluded(end) => end - 1,
+            Bound::Unbounded => u64::MAX,
+        };
+        start..=end
+    }
+
+    pub(super) fn lock(
+        file: &File,
+        start: Bound<u64>,
+        end: Bound<u64>,
+        kind: Option<LockKind>,
+    ) -> Result<bool> {
+        let Some(file) = file.simulated() else { return Ok(true) };
+        file.lock_range(range(start, end), kind).map_err(BackendError::Io)
+    }
+
+    pub(super) fn query(file: &File, start: Bound<u64>, end: Bound<u64>) -> Result<bool> {
+        let Some(file) = file.simulated() else { return Ok(false) };
+        file.is_range_locked(range(start, end)).map_err(BackendError::Io)
+    }
+
+    pub(super) fn close(file: &File) -> io::Result<()> {
+        let Some(file) = file.simulated() else { return Ok(()) };
+        file.lock_range(0..=u64::MAX, None).map(drop)
+    }
+}
+
+/// Only tests simulate.
+#[cfg(not(test))]
+mod simulated {
+    use super::{BackendError, Bound, File, LockKind, io};
+
+    type Result<T> = std::result::Result<T, BackendError>;
+
+    pub(super) fn lock(
+        _: &File,
+        _: Bound<u64>,
+        _: Bound<u64>,
+        _: Option<LockKind>,
+    ) -> Result<bool> {
+        Ok(true)
+    }
+
+    pub(super) fn query(_: &File, _: Bound<u64>, _: Bound<u64>) -> Result<bool> {
+        Ok(false)
+    }
+
+    pub(super) fn close(_: &File) -> io::Result<()> {
+        Ok(())
     }
 }

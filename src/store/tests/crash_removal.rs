@@ -1,0 +1,84 @@
+//! Removal and collection under every fault: nothing that somebody needs goes.
+
+use super::check::{Expect, Look};
+use super::torture::{Doing, Scenario};
+use super::world::{self, world};
+use crate::store::{Store, Take};
+use crate::views::ViewOptions;
+
+#[test]
+fn a_removed_model_takes_its_managed_view_and_nothing_else() {
+    let (a, b) = (world::a(), world::b());
+    let disk = world(&[&a, &b], |store| {
+        a.add(store, Take::Auto).unwrap();
+        b.add(store, Take::Auto).unwrap();
+        a.managed(store).unwrap();
+        b.managed(store).unwrap();
+    });
+    Scenario {
+        name: "rm, managed view",
+        disk,
+        doing: Doing::InStore(&|store: &Store| a.remove(store)),
+        before: Expect { must: vec![b.clone()], may: vec![a.clone()], ..Expect::default() },
+        after: Expect { must: vec![b], ..Expect::default() },
+        repeatable: true,
+        reads: false,
+    }
+    .run();
+}
+
+#[test]
+fn a_view_outlives_the_model_it_was_made_from() {
+    let (a, b) = (world::a(), world::b());
+    let disk = world(&[&a, &b], |store| {
+        a.add(store, Take::Auto).unwrap();
+        b.add(store, Take::Auto).unwrap();
+        a.checkout(store, "/home/view", ViewOptions::default()).unwrap();
+    });
+    let views = vec![("/home/view", vec![Look::Of(a.clone())])];
+    Scenario {
+        name: "rm --force, external view",
+        disk,
+        doing: Doing::InStore(&|store: &Store| a.remove(store)),
+        before: Expect {
+            must: vec![b.clone()],
+            may: vec![a.clone()],
+            views: views.clone(),
+            ..Expect::default()
+        },
+        after: Expect { must: vec![b], views, ..Expect::default() },
+        repeatable: true,
+        reads: false,
+    }
+    .run();
+}
+
+#[test]
+fn a_collection_takes_only_garbage() {
+    let (a, b, twins) = (world::a(), world::b(), world::twins());
+    let disk = world(&[&a, &b, &twins], |store| {
+        a.add(store, Take::Auto).unwrap();
+        b.add(store, Take::Auto).unwrap();
+        twins.add(store, Take::Auto).unwrap();
+        a.managed(store).unwrap();
+        // Dying rows, a managed view of what is gone, and below an orphan and a dead import.
+        store.remove_revision(&a.resolve(store).unwrap()).unwrap();
+        store.remove_revision(&twins.resolve(store).unwrap()).unwrap();
+    });
+    let orphan = b"left by a killed import";
+    disk.write_file(format!("/store/blobs/{}", blake3::hash(orphan).to_hex()), orphan);
+    disk.write_file("/store/staging/0123456789abcdef/.lock", b"");
+    disk.write_file("/store/staging/0123456789abcdef/0.part", orphan);
+    disk.write_file("/store/trash/left.00000000", orphan);
+    let expect = Expect { must: vec![b], ..Expect::default() };
+    Scenario {
+        name: "gc",
+        disk,
+        doing: Doing::InStore(&world::collect),
+        before: expect.clone(),
+        after: expect,
+        repeatable: true,
+        reads: true,
+    }
+    .run();
+}
