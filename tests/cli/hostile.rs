@@ -134,7 +134,7 @@ fn an_unreadable_file_fails_the_whole_add() {
     let home = Home::new();
     home.write("a/x", &noise(1, 70_000));
     home.write("a/y", b"y");
-    fs::set_permissions(home.path("a/x"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(home.path("a/x"), fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(home.path("a/x")).is_ok() {
         return; // root reads everything
     }

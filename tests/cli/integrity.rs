@@ -107,7 +107,8 @@ fn a_rebuild_leaves_out_what_is_not_whole_and_says_so() {
 #[test]
 fn without_its_index_no_model_is_lost() {
     let garbage = vec![0x5a; 1 << 20];
-    let breaks: [(&str, &dyn Fn(&Path)); 5] = [
+    type Harm<'h> = &'h dyn Fn(&Path);
+    let breaks: [(&str, Harm<'_>); 5] = [
         ("garbage", &|index| fs::write(index, &garbage).unwrap()),
         ("short garbage", &|index| fs::write(index, b"oops").unwrap()),
         ("truncated", &|index| {
