@@ -71,6 +71,25 @@ fn what_is_checked_out_stays_unless_forced() {
 }
 
 #[test]
+fn what_a_running_program_uses_stays() {
+    let home = Home::with_models();
+    // I6: a lease is a shared lock on the revision's manifest, which local content is named by.
+    let revision = home.json(&["show", "org/a"])["revision"].as_str().unwrap().to_owned();
+    let manifest = fs::File::open(home.path("store/manifests").join(revision)).unwrap();
+    manifest.lock_shared().unwrap();
+    let blob = home.blob("org/a", "weights.bin");
+    let why = home.json(&["why", blob.file_name().unwrap().to_str().unwrap()]);
+    assert_eq!(why["needed_by"][0]["leased"], true);
+    let plan = home.json_exit(&["rm", "org/a", "--force", "--dry-run"], 1);
+    assert_eq!(plan, home.json_exit(&["rm", "org/a", "--force"], 1));
+    let ran = home.run(["rm", "org/a"]);
+    assert!(ran.stderr.contains("stays: a running process uses it"), "{ran:?}");
+    assert!(ran.stderr.contains("hint: try again"), "{ran:?}");
+    manifest.unlock().unwrap();
+    home.ok(["rm", "org/a"]);
+}
+
+#[test]
 fn a_dry_run_of_gc_agrees_with_the_real_one() {
     let home = Home::with_models();
     // What an import that died behind its links leaves: a blob without a row.
