@@ -136,6 +136,9 @@ pub(super) fn open_lock(root: &Dir, access: Access) -> Result<File> {
     let file = match root.open_file(LOCK, Open::Ensure) {
         // On a store that cannot be written a lock on the opened file does as well.
         Err(e) if access == Access::Read && e.is_read_only() => root.open_file(LOCK, Open::Read)?,
+        Err(e) if e.is_read_only() => {
+            return Err(StoreError::ReadOnly { path: root.path().into() });
+        }
         other => other?,
     };
     Ok(file)

@@ -1,1 +1,13 @@
-//! The command line, run as a user runs it.
+//! The command line, run as a user runs it: the real binary, real directories, real signals.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod adding;
+mod hostile;
+mod integrity;
+mod listing;
+mod manners;
+mod signals;
+mod space;
+mod support;
+mod views;

@@ -88,24 +88,26 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         "known_files": added.known_files,
         "seconds": took.as_secs_f64(),
     });
-    context.out.summary(&object, || line(&added, took) + "\n");
+    context.out.summary(&object, || describe(&added, took, context.out.width));
     Ok(Exit::Done)
 }
 
-/// What was added, in one line.
-pub fn line(added: &Added, took: Duration) -> String {
+/// What was added, in one line, or in two where a terminal would break it anywhere.
+fn describe(added: &Added, took: Duration, width: Option<usize>) -> String {
     let new = match (added.new_bytes, added.known_files) {
         (0, _) => "nothing new".to_owned(),
         (new, 0) => format!("{} new", size(new)),
         (new, known) => format!("{} new, {} known", size(new), count(known, "file")),
     };
-    format!(
-        "added {}: {}, {} ({new}) in {}",
+    let what = format!(
+        "added {}: {}, {}",
         listing::name(&added.model, &added.revision),
         count(added.files, "file"),
-        size(added.bytes),
-        duration(took)
-    )
+        size(added.bytes)
+    );
+    let how = format!("({new}) in {}", duration(took));
+    let breaks = width.is_some_and(|width| what.len() + 1 + how.len() > width);
+    format!("{what}{}{how}\n", if breaks { "\n  " } else { " " })
 }
 
 /// A file's name says what it is. A directory's often does not: it may be `snapshot` or a hash.

@@ -51,7 +51,8 @@ pub struct Failure {
     pub kind: ErrorKind,
     pub message: String,
     pub hint: Option<String>,
-    pub differences: Option<Differences>,
+    /// Boxed: most errors have none, and every result is as large as its error.
+    pub differences: Option<Box<Differences>>,
 }
 
 impl Failure {
@@ -129,7 +130,7 @@ impl From<ViewError> for Failure {
     fn from(e: ViewError) -> Self {
         let (kind, message, hint) = (e.kind(), e.to_string(), e.hint());
         let differences = match e {
-            ViewError::Differs { differences, .. } => Some(differences),
+            ViewError::Differs { differences, .. } => Some(Box::new(differences)),
             _ => None,
         };
         Self { kind, message, hint, differences }

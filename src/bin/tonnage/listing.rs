@@ -64,12 +64,22 @@ pub fn find(store: &Store, spec: &ModelSpec) -> Result<Vec<Listed>, Failure> {
 pub fn refs(refs: &[RefName]) -> String {
     let all = refs.iter().map(RefName::as_str).collect::<Vec<_>>().join(", ");
     match refs {
-        [first, rest @ ..] if all.len() > REFS && !rest.is_empty() => {
-            format!("{first} +{}", rest.len())
-        }
         [] => "-".to_owned(),
-        _ => all,
+        _ if all.chars().count() <= REFS => all,
+        [one] => cut(one.as_str(), REFS),
+        [first, rest @ ..] => {
+            let more = format!(" +{}", rest.len());
+            cut(first.as_str(), REFS.saturating_sub(more.len())) + &more
+        }
     }
+}
+
+/// `show` has it whole.
+fn cut(text: &str, length: usize) -> String {
+    if text.chars().count() <= length {
+        return text.to_owned();
+    }
+    text.chars().take(length.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// A revision as a person writes it.

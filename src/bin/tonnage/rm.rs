@@ -48,7 +48,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
     let viewed = freed.kept.iter().any(|kept| kept.why.contains("view"));
     context.out.hint(if viewed {
-        "remove the checked-out directory, or use --force to keep it without the store"
+        "remove that directory first, or use --force: its files stay"
     } else {
         "try again when the program that uses it is done"
     });

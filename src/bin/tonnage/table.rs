@@ -31,10 +31,10 @@ impl Table {
         let right: Vec<_> = self.titles.iter().map(|title| title.starts_with('>')).collect();
         let titles: Vec<_> =
             self.titles.iter().map(|title| title.trim_start_matches('>')).collect();
-        let mut widths: Vec<_> = titles.iter().map(|title| title.width()).collect();
+        let mut widths: Vec<_> = titles.iter().map(|title| width_of(title)).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.width());
+                *width = (*width).max(width_of(cell));
             }
         }
         if let (Some(room), [first, others @ ..]) = (out.width, widths.as_mut_slice()) {
@@ -64,21 +64,35 @@ fn line<'c>(
         if index > 0 {
             text.push_str(GAP);
         }
-        let missing = width.saturating_sub(cell.width());
-        if index == 0 && cell.width() > *width {
+        let wide = width_of(&cell);
+        let missing = width.saturating_sub(wide);
+        if index == 0 && wide > *width {
             text.push_str(&cell);
             text.push('\n');
-            text.extend(std::iter::repeat_n(' ', *width));
+            pad(text, *width);
             continue;
         }
         if *right {
-            text.extend(std::iter::repeat_n(' ', missing));
+            pad(text, missing);
         }
         text.push_str(&cell);
         if !*right {
-            text.extend(std::iter::repeat_n(' ', missing));
+            pad(text, missing);
         }
     }
     text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
+}
+
+fn pad(text: &mut String, spaces: usize) {
+    const SPACES: &str = "                                                                ";
+    match SPACES.get(..spaces) {
+        Some(spaces) => text.push_str(spaces),
+        None => text.extend(std::iter::repeat_n(' ', spaces)),
+    }
+}
+
+/// Nearly all cells are ASCII, and a listing has thousands.
+fn width_of(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
 }

@@ -63,7 +63,7 @@ pub fn count(number: u64, what: &str) -> String {
 
 /// Names are other people's: what a terminal would obey is written as an escape.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(char::is_control) {
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) || !text.chars().any(char::is_control) {
         return text.into();
     }
     let escape = |c: char| {

@@ -1,22 +1,25 @@
 //! Long work: a progress bar on a terminal, and Ctrl-C.
 
 use std::cell::OnceCell;
-use std::io::{self, IsTerminal};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use signal_hook::consts::TERM_SIGNALS;
 use signal_hook::flag;
 use tonnage::progress::Progress;
 
 use crate::context::Context;
+use crate::text::{duration, size};
 
 /// Work that is over before needs no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
 const TICK: Duration = Duration::from_millis(50);
+/// Characters of a full bar.
+const BAR: usize = 16;
 
 /// Whether the user asked to stop. Nothing is caught before the first long work begins: all other
 /// work may be killed at any time.
@@ -80,34 +83,46 @@ impl Drop for Over<'_> {
 
 fn look(progress: &Progress, asked: &AtomicBool, over: &AtomicBool, what: Option<&'static str>) {
     let began = Instant::now();
-    let mut bar = None;
+    let mut drawn = false;
     while !over.load(Ordering::Acquire) {
         if asked.load(Ordering::Relaxed) {
             progress.cancel();
         }
         if let Some(what) = what.filter(|_| began.elapsed() >= PATIENCE) {
-            draw(bar.get_or_insert_with(|| begin(what)), progress);
+            show(&line(what, progress, began.elapsed()));
+            drawn = true;
         }
         thread::park_timeout(TICK);
     }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
+    if drawn {
+        show("");
     }
 }
 
-fn begin(what: &'static str) -> ProgressBar {
-    let template = "{msg} {bar:24} {decimal_bytes}/{decimal_total_bytes} \
-                    {decimal_bytes_per_sec} {prefix} {eta}";
-    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.with_message(what)
+/// Replaces the line that the cursor is in. The new one stays short of the terminal's width, with
+/// room for the `^C` that the terminal itself writes behind it: a line that wraps cannot be cleared.
+fn show(line: &str) {
+    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
+    let room = usize::from(columns).saturating_sub(4);
+    let line = line.get(..room).unwrap_or(line);
+    let mut terminal = io::stderr().lock();
+    let _ = write!(terminal, "\r\x1b[2K{line}").and_then(|()| terminal.flush());
 }
 
-fn draw(bar: &ProgressBar, progress: &Progress) {
+fn line(what: &str, progress: &Progress, took: Duration) -> String {
     let ((bytes, total), (files, all)) = (progress.bytes(), progress.files());
-    bar.set_length(total);
-    bar.set_position(bytes.min(total));
-    bar.set_prefix(format!("{files}/{all} files"));
+    let part = if total == 0 { 0.0 } else { (bytes as f64 / total as f64).min(1.0) };
+    let speed = bytes as f64 / took.as_secs_f64();
+    let full = (part * BAR as f64) as usize;
+    let (full, empty) = ("=".repeat(full), " ".repeat(BAR.saturating_sub(full)));
+    let (done, of) = (size(bytes.min(total)), size(total));
+    let mut text = format!("{what} [{full}{empty}] {done} of {of}, {}/s", size(speed as u64));
+    if all > 1 {
+        let _ = write!(text, ", {files} of {all} files");
+    }
+    if bytes > 0 && bytes < total {
+        let left = Duration::from_secs_f64(((total - bytes) as f64 / speed).min(1e6));
+        let _ = write!(text, ", {} left", duration(left));
+    }
+    text
 }

@@ -12,11 +12,11 @@ use crate::out::Out;
 use crate::text::{count, plain, size};
 
 #[derive(clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = r#"Examples:
   tonnage why 3f9a1c
-  tonnage why sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+  tonnage why "sha256:$(sha256sum < model.gguf | cut -c1-64)"
 
-`tonnage show MODEL` lists the blobs of a model.")]
+`tonnage show MODEL` lists the blobs of a model."#)]
 pub struct Args {
     /// The blob's hash, or at least four digits of it, or sha256: and a SHA-256
     blob: String,

@@ -99,7 +99,7 @@ impl Reader {
     pub fn for_each_blob(&self, mut each: impl FnMut(BlobHash, BlobRow)) -> Result<()> {
         for row in self.0.open_table(BLOBS)?.iter()? {
             let (blob, value) = row?;
-            each(BlobHash::from_bytes(blob.value()), BlobRow::from_value(value.value()));
+            each(BlobHash::from_bytes(*blob.value()), BlobRow::from_value(value.value()));
         }
         Ok(())
     }
@@ -113,7 +113,7 @@ impl Reader {
             for id in values {
                 ids.push(id?.value());
             }
-            each(BlobHash::from_bytes(blob.value()), &ids);
+            each(BlobHash::from_bytes(*blob.value()), &ids);
         }
         Ok(())
     }
@@ -160,6 +160,6 @@ impl Reader {
 
     pub fn by_sha256(&self, digest: &Sha256) -> Result<Option<BlobHash>> {
         let table = self.0.open_table(SHA256)?;
-        Ok(table.get(digest.as_bytes())?.map(|blob| BlobHash::from_bytes(blob.value())))
+        Ok(table.get(digest.as_bytes())?.map(|blob| BlobHash::from_bytes(*blob.value())))
     }
 }

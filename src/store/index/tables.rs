@@ -15,6 +15,9 @@ pub(super) type RevisionValue = (&'static str, &'static str, [u8; 32], u64, u64,
 /// size, state, mtime (ns), inode, mode
 pub(super) type BlobValue = (u64, u8, i64, u64, u32);
 
+/// A digest. By reference: redb copies an array by way of the heap, and a listing reads every key.
+pub(super) type Key = &'static [u8; 32];
+
 pub(super) const REVISIONS: TableDefinition<RevisionId, RevisionValue> =
     TableDefinition::new("revisions");
 /// (model, revision) → revision
@@ -22,14 +25,14 @@ pub(super) const BY_MODEL: TableDefinition<(&str, &str), RevisionId> =
     TableDefinition::new("by_model");
 /// (model, ref) → revision
 pub(super) const REFS: TableDefinition<(&str, &str), RevisionId> = TableDefinition::new("refs");
-pub(super) const BLOBS: TableDefinition<[u8; 32], BlobValue> = TableDefinition::new("blobs");
+pub(super) const BLOBS: TableDefinition<Key, BlobValue> = TableDefinition::new("blobs");
 /// I4: blob → the revisions that need it. The reference count is the number of edges.
-pub(super) const EDGES: MultimapTableDefinition<[u8; 32], RevisionId> =
+pub(super) const EDGES: MultimapTableDefinition<Key, RevisionId> =
     MultimapTableDefinition::new("edges");
 /// The chaining values of a blob's 1 MiB subtrees, 32 bytes each, for blobs over 1 MiB.
-pub(super) const SUBTREES: TableDefinition<[u8; 32], &[u8]> = TableDefinition::new("subtrees");
+pub(super) const SUBTREES: TableDefinition<Key, &[u8]> = TableDefinition::new("subtrees");
 /// SHA-256 → blob
-pub(super) const SHA256: TableDefinition<[u8; 32], [u8; 32]> = TableDefinition::new("sha256");
+pub(super) const SHA256: TableDefinition<Key, Key> = TableDefinition::new("sha256");
 
 /// Whether a blob can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

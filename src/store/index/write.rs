@@ -164,7 +164,7 @@ impl Writer {
             let (blob, value) = entry?;
             let row = BlobRow::from_value(value.value());
             if row.state == BlobState::Dying && edges.get(blob.value())?.next().is_none() {
-                found.push((BlobHash::from_bytes(blob.value()), row.stamp.size));
+                found.push((BlobHash::from_bytes(*blob.value()), row.stamp.size));
             }
         }
         Ok(found)
@@ -185,11 +185,11 @@ impl Writer {
         for entry in table.iter()? {
             let (digest, blob) = entry?;
             if blobs.get(blob.value())?.is_none() {
-                dead.push(digest.value());
+                dead.push(*digest.value());
             }
         }
         for digest in dead {
-            table.remove(digest)?;
+            table.remove(&digest)?;
         }
         Ok(())
     }

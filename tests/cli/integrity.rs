@@ -1,0 +1,154 @@
+//! `verify`, `fsck`, and stores that something happened to.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::{Home, fields};
+
+/// Changes a byte as a bad disk does: size, time, mode and inode stay.
+fn rot(path: &Path, at: u64) {
+    let before = fs::metadata(path).unwrap();
+    fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    file.set_modified(before.modified().unwrap()).unwrap();
+    fs::set_permissions(path, before.permissions()).unwrap();
+}
+
+#[test]
+fn a_whole_store_verifies() {
+    let home = Home::with_models();
+    let object = home.json(&["verify"]);
+    assert_eq!(
+        fields(&object),
+        ["checked_bytes", "checked_files", "damaged", "hashed_bytes", "ok", "repaired"]
+    );
+    assert_eq!(object["checked_files"], 6);
+    assert_eq!(object["checked_bytes"], 2_500_000 + 300_000 + 100_002);
+    assert_eq!(object["hashed_bytes"], 0);
+    assert_eq!(home.json(&["verify", "--full", "org/b"])["hashed_bytes"], 400_002);
+    assert!(home.ok(["verify", "--full"]).contains("all whole"));
+    home.fails(&["verify", "org/c"], 3, "not_found");
+}
+
+#[test]
+fn full_verification_names_the_mebibyte() {
+    let home = Home::with_models();
+    rot(&home.blob("org/a", "weights.bin"), (1 << 20) + 5);
+    assert_eq!(home.json(&["verify"])["ok"], true, "a fingerprint does not tell");
+    let object = home.json_exit(&["verify", "--full"], 4);
+    assert_eq!(object["ok"], false);
+    let damaged = &object["damaged"][0];
+    assert_eq!(fields(damaged), ["blob", "model", "path", "ranges", "revision", "why"]);
+    assert_eq!(damaged["path"], "weights.bin");
+    assert_eq!(damaged["ranges"], json!([[1 << 20, 2 << 20]]));
+    let ran = home.run(["verify", "--full"]);
+    assert_eq!(ran.code, Some(4));
+    assert!(ran.stdout.contains("MiB 1: bytes 1048576 to 2097152"), "{ran:?}");
+    assert!(ran.stderr.contains("hint: "), "{ran:?}");
+    assert_eq!(home.json(&["verify", "--full", "org/b"])["ok"], true);
+}
+
+#[test]
+fn quick_verification_sees_a_file_that_was_replaced_or_lost() {
+    let home = Home::with_models();
+    let blob = home.blob("org/a", "sub/shared.bin");
+    let mut bytes = fs::read(&blob).unwrap();
+    fs::remove_file(&blob).unwrap();
+    let object = home.json_exit(&["verify"], 4);
+    assert_eq!(object["damaged"].as_array().unwrap().len(), 2, "both models need it");
+    bytes[0] ^= 1;
+    fs::write(&blob, bytes).unwrap();
+    assert_eq!(home.json_exit(&["verify"], 4)["hashed_bytes"], 100_000);
+}
+
+#[test]
+fn a_touched_file_is_read_once_and_then_known_again() {
+    let home = Home::with_models();
+    let blob = File::open(home.blob("org/a", "weights.bin")).unwrap();
+    blob.set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(home.json(&["verify"])["hashed_bytes"], 2_500_000);
+    assert_eq!(home.json(&["verify"])["hashed_bytes"], 0);
+}
+
+#[test]
+fn fsck_counts_and_finds() {
+    let home = Home::with_models();
+    let object = home.json(&["fsck"]);
+    assert_eq!(
+        fields(&object),
+        ["blobs", "dead_imports", "dead_views", "garbage", "ok", "problems", "revisions"]
+    );
+    assert_eq!((&object["revisions"], &object["blobs"]), (&2.into(), &4.into()));
+    assert!(home.ok(["fsck"]).starts_with("the store is whole: 2 revisions, 4 blobs"));
+    fs::remove_file(home.blob("org/b", "weights.bin")).unwrap();
+    let object = home.json_exit(&["fsck"], 4);
+    assert_eq!(object["problems"][0]["invariant"], "I2");
+    let ran = home.run(["fsck"]);
+    assert!(ran.stdout.contains("I2 ") && ran.stderr.contains("hint: "), "{ran:?}");
+}
+
+#[test]
+fn a_rebuild_leaves_out_what_is_not_whole_and_says_so() {
+    let home = Home::with_models();
+    fs::remove_file(home.blob("org/b", "weights.bin")).unwrap();
+    let object = home.json_exit(&["fsck", "--rebuild-index"], 4);
+    assert_eq!(fields(&object["rebuilt"]), ["blobs", "left_out", "refs", "revisions"]);
+    assert_eq!(object["rebuilt"]["revisions"], 1);
+    assert!(object["rebuilt"]["left_out"][0].as_str().unwrap().contains("org/b"));
+    home.is_whole();
+}
+
+#[test]
+fn without_its_index_no_model_is_lost() {
+    let garbage = vec![0x5a; 1 << 20];
+    type Harm<'h> = &'h dyn Fn(&Path);
+    let breaks: [(&str, Harm<'_>); 5] = [
+        ("garbage", &|index| fs::write(index, &garbage).unwrap()),
+        ("short garbage", &|index| fs::write(index, b"oops").unwrap()),
+        ("truncated", &|index| {
+            let file = File::options().write(true).open(index).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        }),
+        ("empty", &|index| fs::write(index, b"").unwrap()),
+        ("missing", &|index| fs::remove_file(index).unwrap()),
+    ];
+    for (what, harm) in breaks {
+        let home = Home::with_models();
+        home.ok(["add", "b", "--name", "org/b", "--revision", "v1"]);
+        let before = home.json(&["ls"]);
+        harm(&home.path("store/index.redb"));
+        for args in [&["ls"][..], &["verify"], &["gc"], &["fsck"], &["add", "b", "--name", "c"]] {
+            let said = home.fails(args, 4, "damaged");
+            assert!(said.contains("fsck --rebuild-index"), "{what}: {said}");
+        }
+        let rebuilt = home.json(&["fsck", "--rebuild-index"])["rebuilt"].clone();
+        assert_eq!(rebuilt, json!({"revisions": 2, "refs": 3, "blobs": 4, "left_out": []}));
+        let mut after = home.json(&["ls"]);
+        for (new, old) in after["models"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .zip(before["models"].as_array().unwrap())
+        {
+            new["last_used"] = old["last_used"].clone();
+        }
+        assert_eq!(after, before, "{what}");
+        home.is_whole();
+    }
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let home = Home::with_models();
+    fs::write(home.path("store/FORMAT"), "tonnage store 99\n").unwrap();
+    for args in [&["ls"][..], &["gc"], &["add", "a", "--name", "c"], &["fsck", "--rebuild-index"]] {
+        let said = home.fails(args, 1, "failure");
+        assert!(said.contains("tonnage store 99") && said.contains("newer tonnage"), "{said}");
+    }
+}
