@@ -24,6 +24,9 @@ use nix::sys::resource::{UsageWho, getrusage};
 const TONNAGE: &str = env!("CARGO_BIN_EXE_tonnage");
 const PAIRS: usize = 5;
 
+/// Measures in a directory of its own.
+type Case = fn(&Path);
+
 /// One run of a process, seconds and KiB.
 #[derive(Clone, Copy, Default)]
 struct Run {
@@ -46,7 +49,7 @@ fn main() {
         "{:<34} {:>9} {:>9} {:>9} {:>9} {:>8}",
         "ours / peer, medians", "wall", "CPU", "our wall", "CPU s/GB", "peak MiB"
     );
-    let cases: [(&str, fn(&Path)); 7] = [
+    let cases: [(&str, Case); 7] = [
         ("hash", hash),
         ("copy", copy),
         ("links", links),

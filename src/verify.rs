@@ -191,7 +191,7 @@ impl Run<'_> {
         let row = self.store.index().read(|reader| reader.blob(&subject.blob))?;
         if row.is_some_and(|row| row.state == BlobState::Present) {
             let why = "it is missing".to_owned();
-            let ranges = vec![0..subject.size];
+            let ranges = whole(subject.size);
             self.found(subject, Finding::Damaged { why, ranges });
         }
         Ok(())
@@ -233,7 +233,7 @@ impl Run<'_> {
 /// as a whole; one whose chaining values were never kept, nobody knows where.
 fn wrong_ranges(size: u64, known: Option<&[Cv]>, found: &[Cv]) -> Vec<Range<u64>> {
     if size <= GROUP {
-        return vec![0..size];
+        return whole(size);
     }
     let mut ranges: Vec<Range<u64>> = Vec::new();
     let pairs = known.unwrap_or_default().iter().zip(found);
@@ -246,6 +246,11 @@ fn wrong_ranges(size: u64, known: Option<&[Cv]>, found: &[Cv]) -> Vec<Range<u64>
         }
     }
     ranges
+}
+
+/// One range of `size` bytes.
+fn whole(size: u64) -> Vec<Range<u64>> {
+    std::iter::once(0..size).collect()
 }
 
 /// Keeps what reading the bytes taught, when the store was opened for writing.

@@ -15,14 +15,6 @@
 //!
 //! Nothing depends on chance or the clock, so that every failure repeats.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "only tests use it: a panic is a failed test"
-)]
-
 mod bytes;
 mod content;
 mod dir;
@@ -46,9 +38,9 @@ use std::time::Duration;
 use super::Room;
 
 pub(crate) use fault::{Fault, Plan};
+pub(crate) use file::SimFile;
 pub(crate) use process::SimFs;
 pub(crate) use reboot::{Fate, Keep};
-pub(crate) use file::SimFile;
 use state::State;
 
 /// A disk and the machine it is in. Clones are the same disk; [`SimDisk::fork`] is another.

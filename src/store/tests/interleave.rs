@@ -16,7 +16,6 @@ type Work = Arc<dyn Fn(&Store) -> Outcome + Send + Sync>;
 
 /// Runs `host` with a visit of `guest` before its every operation. `judge` gets what became of
 /// both, and tells what must hold then.
-#[expect(clippy::print_stdout, reason = "the counts are what the test shows")]
 fn interleave(
     name: &str,
     disk: &SimDisk,
@@ -102,10 +101,16 @@ fn a_collector_takes_nothing_from_an_import() {
 fn a_collector_takes_nothing_from_a_first_import() {
     let a = world::a();
     let disk = world(&[&a], |_| {});
-    interleave("import of new bytes, visited by gc", &disk, &adds(&a), &collects(), |host, guest| {
-        both(host, guest)?;
-        Ok(Expect { must: vec![a.clone()], main: vec![a.clone()], ..Expect::default() })
-    });
+    interleave(
+        "import of new bytes, visited by gc",
+        &disk,
+        &adds(&a),
+        &collects(),
+        |host, guest| {
+            both(host, guest)?;
+            Ok(Expect { must: vec![a.clone()], main: vec![a.clone()], ..Expect::default() })
+        },
+    );
 }
 
 #[test]

@@ -49,7 +49,6 @@ fn scale() -> u64 {
 }
 
 impl Scenario<'_> {
-    #[expect(clippy::print_stdout, reason = "the counts are what the test shows")]
     pub fn run(&self) {
         let mut tally = Tally::default();
         let mut seen = HashSet::new();
@@ -85,9 +84,7 @@ impl Scenario<'_> {
     /// A process's whole life. True when the operation returned success.
     fn live(&self, process: &Arc<SimFs>) -> bool {
         match &self.doing {
-            Doing::InStore(doing) => {
-                world::open(process).is_ok_and(|store| doing(&store).is_ok())
-            }
+            Doing::InStore(doing) => world::open(process).is_ok_and(|store| doing(&store).is_ok()),
             Doing::Alone(doing) => doing(process).is_ok(),
         }
     }
