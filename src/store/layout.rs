@@ -59,7 +59,10 @@ impl Layout {
         if !check_format(&root)? {
             match access {
                 Access::Read => return Err(StoreError::NoStore { path: path.into() }),
-                Access::Write => make(&root)?,
+                Access::Write => {
+                    sync_parents(&*fs, path)?;
+                    make(&root)?;
+                }
             }
         }
         let lock = open_lock(&root, access)?;
@@ -148,6 +151,21 @@ pub(super) fn check_format(root: &Dir) -> Result<bool> {
         Some(VERSION) => Ok(true),
         _ => Err(StoreError::NewerFormat { path: file.path().into(), found: text, known: VERSION }),
     }
+}
+
+/// Makes the names that lead to a new store durable. Which of them are new nobody can tell after an
+/// earlier try that failed, so it is all that can be synced.
+fn sync_parents(fs: &dyn Fs, path: &Path) -> Result<()> {
+    let path = fs.canonical(path).map_err(|e| crate::error::FsError::new("find", path, e))?;
+    for above in path.ancestors().skip(1) {
+        // What cannot be read is not a directory that was just made.
+        let Ok(dir) = Dir::open(fs, above) else { continue };
+        match dir.sync() {
+            Err(e) if !e.is_unsupported() && !e.is_read_only() => return Err(e.into()),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Makes a store in a directory without FORMAT. FORMAT is written last, so a store that has one is
