@@ -130,6 +130,7 @@ fn materialize(
         let state = check::check(store, &manifest, dir)?;
         if state.differences.is_empty() && !(options.writable && state.linked > 0) {
             store.register_view(&place.path, &revision.manifest)?;
+            store.forget_replaced(&place.path, &revision.manifest)?;
             store.touch(&revision.manifest);
             let built = Built { linked: state.linked, copied: state.copied, ..Built::default() };
             return Ok(report(place, &manifest, built, true));
@@ -143,6 +144,7 @@ fn materialize(
     let built = build::build(store, &manifest, site.dir(), options, progress)?;
     store.register_view(&place.path, &revision.manifest)?;
     site.put_in_place(there.is_some())?;
+    store.forget_replaced(&place.path, &revision.manifest)?;
     store.touch(&revision.manifest);
     Ok(report(place, &manifest, built, false))
 }

@@ -58,13 +58,18 @@ impl Store {
         }
     }
 
-    /// Registers a view of `manifest` at `path`, in place of any other revision's there.
+    /// Registers a view of `manifest` at `path`, beside any other revision's there: until the view
+    /// is in place, the one that it replaces is.
     pub(crate) fn register_view(&self, path: &Path, manifest: &BlobHash) -> Result<()> {
         let name = view_name(path, manifest);
         match self.layout.views.make_symlink(path, &name) {
-            Err(e) if !e.is_exists() => return Err(e.into()),
-            _ => {}
+            Err(e) if !e.is_exists() => Err(e.into()),
+            _ => Ok(()),
         }
+    }
+
+    /// Drops the registrations of what a view of `manifest` at `path` replaced.
+    pub(crate) fn forget_replaced(&self, path: &Path, manifest: &BlobHash) -> Result<()> {
         self.forget_views(|view| view.path == path && view.manifest != *manifest)
     }
 
