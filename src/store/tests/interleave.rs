@@ -48,7 +48,8 @@ fn interleave(
             disk.cut_power();
             disk.reboot(crate::fs::sim::Keep::None);
             let views = Vec::new();
-            check(&disk, &Expect { views, ..expect }, Kind { power: true, acknowledged: true })
+            let lost = Kind { power: true, acknowledged: true, ..Kind::default() };
+            check(&disk, &Expect { views, ..expect }, lost)
         });
         if let Err(e) = checked {
             violations.push(format!("operation {at}: host {hosted:?}, guest {visit:?}: {e}"));
