@@ -161,7 +161,13 @@ fn sync_parents(fs: &dyn Fs, path: &Path) -> Result<()> {
         // What cannot be read is not a directory that was just made.
         let Ok(dir) = Dir::open(fs, above) else { continue };
         match dir.sync() {
-            Err(e) if !e.is_unsupported() && !e.is_read_only() => return Err(e.into()),
+            Err(e) if !e.is_unsupported() && !e.is_read_only() => {
+                // No later sync can be believed for a name that is there: the next try makes it.
+                if let Some(name) = path.strip_prefix(above).ok().and_then(|p| p.iter().next()) {
+                    let _ = dir.remove_dir(name);
+                }
+                return Err(e.into());
+            }
             _ => {}
         }
     }
@@ -189,7 +195,9 @@ fn make(root: &Dir) -> Result<()> {
         // A store that lost its FORMAT: nobody's guess should decide what its blobs are.
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
-    for name in ["manifests", "refs", "staging", "models", "views", "used", "trash"] {
+    for name in ["blobs", "manifests", "refs", "staging", "models", "views", "used", "trash"] {
+        // Made anew: what an earlier try's sync failed for, none of this one's makes durable.
+        let _ = root.remove_dir(name);
         root.ensure_dir(name)?;
     }
     root.open_file(GC_LOCK, Open::Ensure)?;
@@ -201,6 +209,9 @@ fn make(root: &Dir) -> Result<()> {
     drop(Index::create(&index)?);
     index.sync()?;
     root.sync()?;
-    durable::replace(root, FORMAT, format!("{MAGIC}{VERSION}\n").as_bytes())?;
+    durable::replace(root, FORMAT, format!("{MAGIC}{VERSION}\n").as_bytes()).inspect_err(|_| {
+        // A store that may not be there tomorrow takes no models today.
+        let _ = root.remove_file(FORMAT);
+    })?;
     Ok(())
 }
