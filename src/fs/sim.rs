@@ -46,9 +46,9 @@ use std::time::Duration;
 use super::Room;
 
 pub(crate) use fault::{Fault, Plan};
+pub(crate) use file::SimFile;
 pub(crate) use process::SimFs;
 pub(crate) use reboot::{Fate, Keep};
-pub(crate) use file::SimFile;
 use state::State;
 
 /// A disk and the machine it is in. Clones are the same disk; [`SimDisk::fork`] is another.

@@ -284,9 +284,9 @@ type Catalog = (BTreeSet<BlobHash>, BTreeSet<(String, String, BlobHash)>);
 
 fn catalog(store: &Store) -> Result<Catalog, String> {
     let listed = store.list().map_err(|e| e.to_string())?;
-    let refs = listed.iter().flat_map(|l| {
-        l.refs.iter().map(|r| (l.model.to_string(), r.to_string(), l.manifest))
-    });
+    let refs = listed
+        .iter()
+        .flat_map(|l| l.refs.iter().map(|r| (l.model.to_string(), r.to_string(), l.manifest)));
     Ok((listed.iter().map(|l| l.manifest).collect(), refs.collect()))
 }
 

@@ -103,10 +103,16 @@ fn a_collector_takes_nothing_from_an_import() {
 fn a_collector_takes_nothing_from_a_first_import() {
     let a = world::a();
     let disk = world(&[&a], |_| {});
-    interleave("import of new bytes, visited by gc", &disk, &adds(&a), &collects(), |host, guest| {
-        both(host, guest)?;
-        Ok(Expect { must: vec![a.clone()], main: vec![a.clone()], ..Expect::default() })
-    });
+    interleave(
+        "import of new bytes, visited by gc",
+        &disk,
+        &adds(&a),
+        &collects(),
+        |host, guest| {
+            both(host, guest)?;
+            Ok(Expect { must: vec![a.clone()], main: vec![a.clone()], ..Expect::default() })
+        },
+    );
 }
 
 #[test]
@@ -163,6 +169,21 @@ fn an_import_loses_nothing_to_a_collector_it_visits() {
     interleave("gc, visited by an import", &disk, &collects(), &adds(&a), |host, guest| {
         both(host, guest)?;
         Ok(Expect { must: vec![a.clone(), b.clone()], main: vec![a.clone()], ..Expect::default() })
+    });
+}
+
+#[test]
+fn a_collector_sees_that_an_import_took_what_it_had_listed() {
+    let a = world::a();
+    let disk = world(&[&a], |_| {});
+    for bytes in a.files.values() {
+        disk.write_file(format!("/store/blobs/{}", blake3::hash(bytes).to_hex()), bytes);
+    }
+    interleave("gc of orphans, visited by an import", &disk, &collects(), &adds(&a), {
+        |host, guest| {
+            both(host, guest)?;
+            Ok(Expect { must: vec![a.clone()], main: vec![a.clone()], ..Expect::default() })
+        }
     });
 }
 
