@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::index::{RevisionId, RevisionRow, Stamp};
+use super::index::{BlobState, RevisionId, RevisionRow, Stamp};
 use super::layout::Layout;
 use super::{Result, Store};
 use crate::digest::tree::Cv;
@@ -36,6 +36,15 @@ pub(super) struct Import<'s> {
     batch: Batch,
     /// Blobs whose file is not as it was published: the bytes at hand take its place.
     suspects: Mutex<HashSet<BlobHash>>,
+}
+
+/// What S2 did for a blob.
+enum Linked {
+    New,
+    /// It was there.
+    Known,
+    /// What was there was not what its name says, and was replaced.
+    Healed,
 }
 
 /// What was learned of a blob while its bytes were read.
@@ -144,14 +153,22 @@ impl<'s> Import<'s> {
 
         self.batch.finish(&self.dir)?;
         let mut healed = HashSet::new();
+        let mut linked = Vec::new();
         for (blob, size) in &blobs {
-            if self.link_blob(blob, *size)? {
-                healed.insert(*blob);
+            match self.link_blob(blob, *size)? {
+                Linked::New => linked.push(*blob),
+                Linked::Known => {}
+                Linked::Healed => {
+                    healed.insert(*blob);
+                }
             }
         }
         self.link_new(manifest_name(&name), &self.layout.manifests, name.hex())?;
-        self.layout.blobs.sync()?; // S3
-        self.layout.manifests.sync()?;
+        // S3
+        if let Err(e) = self.layout.blobs.sync().and_then(|()| self.layout.manifests.sync()) {
+            self.take_back(store, &linked, &name);
+            return Err(e.into());
+        }
 
         let row = RevisionRow {
             model: manifest.model.clone(),
@@ -180,27 +197,42 @@ impl<'s> Import<'s> {
         Ok(file.sync()?)
     }
 
-    /// S2. True when a blob that was not what its name says was replaced.
-    fn link_blob(&self, blob: &BlobHash, size: u64) -> Result<bool> {
+    /// After a sync that failed no later one can be believed for the same names: they go, so that
+    /// another try does not take them for what is here. I3: in a transaction that sees no row for
+    /// them; what has one by now is another import's.
+    fn take_back(&self, store: &Store, linked: &[BlobHash], manifest: &BlobHash) {
+        let Ok(writer) = store.index().begin_write() else { return };
+        for blob in linked {
+            if writer.blob(blob).is_ok_and(|row| row.is_none_or(|r| r.state == BlobState::Dying)) {
+                let _ = store.trash(&self.layout.blobs, &blob.to_string());
+            }
+        }
+        if writer.manifests().is_ok_and(|needed| !needed.contains(manifest)) {
+            let _ = store.trash(&self.layout.manifests, &manifest.to_string());
+        }
+    }
+
+    /// S2.
+    fn link_blob(&self, blob: &BlobHash, size: u64) -> Result<Linked> {
         let name = blob.hex();
         if self.link_new(name, &self.layout.blobs, name)? {
-            return Ok(false);
+            return Ok(Linked::New);
         }
         let there = match self.layout.blobs.stat(name) {
             Ok(stat) => stat,
-            Err(e) if e.is_not_found() => return Ok(false), // collected just now: S4 links again
+            Err(e) if e.is_not_found() => return Ok(Linked::Known), // collected just now: S4 links again
             Err(e) => return Err(e.into()),
         };
         let suspect = self.suspects().contains(blob);
         if there.kind == Kind::File && there.size == size && !suspect {
-            return Ok(false);
+            return Ok(Linked::Known);
         }
         // I1's exception: repair of a damaged blob publishes a new inode. A second link is
         // renamed, because the first must stay for S4.
         let aside = format!("{blob}.repair");
         self.dir.link(name, &self.dir, &aside)?;
         self.dir.rename(&aside, &self.layout.blobs, name, Rename::Replace)?;
-        Ok(true)
+        Ok(Linked::Healed)
     }
 
     /// False when the name is there already: a dedup hit.

@@ -61,7 +61,10 @@ impl Layout {
         if !check_format(&root)? {
             match access {
                 Access::Read => return Err(StoreError::NoStore { path: path.into() }),
-                Access::Write => make(&root)?,
+                Access::Write => {
+                    sync_parents(&*fs, path)?;
+                    make(&root)?;
+                }
             }
         }
         let lock = open_lock(&root, access).map_err(|e| match e {
@@ -158,6 +161,27 @@ pub(super) fn check_format(root: &Dir) -> Result<bool> {
     }
 }
 
+/// Makes the names that lead to a new store durable. Which of them are new nobody can tell after an
+/// earlier try that failed, so it is all that can be synced.
+fn sync_parents(fs: &dyn Fs, path: &Path) -> Result<()> {
+    let path = fs.canonical(path).map_err(|e| crate::error::FsError::new("find", path, e))?;
+    for above in path.ancestors().skip(1) {
+        // What cannot be read is not a directory that was just made.
+        let Ok(dir) = Dir::open(fs, above) else { continue };
+        match dir.sync() {
+            Err(e) if !e.is_unsupported() && !e.is_read_only() => {
+                // No later sync can be believed for a name that is there: the next try makes it.
+                if let Some(name) = path.strip_prefix(above).ok().and_then(|p| p.iter().next()) {
+                    let _ = dir.remove_dir(name);
+                }
+                return Err(e.into());
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Makes a store in a directory without FORMAT. FORMAT is written last, so a store that has one is
 /// whole; what a crash left of an earlier try is made again.
 fn make(root: &Dir) -> Result<()> {
@@ -179,7 +203,9 @@ fn make(root: &Dir) -> Result<()> {
         // A store that lost its FORMAT: nobody's guess should decide what its blobs are.
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
-    for name in ["manifests", "refs", "staging", MODELS, VIEWS, "used", "trash"] {
+    for name in ["blobs", "manifests", "refs", "staging", MODELS, VIEWS, "used", "trash"] {
+        // Made anew: what an earlier try's sync failed for, none of this one's makes durable.
+        let _ = root.remove_dir(name);
         root.ensure_dir(name)?;
     }
     root.open_file(GC_LOCK, Open::Ensure)?;
@@ -191,6 +217,9 @@ fn make(root: &Dir) -> Result<()> {
     drop(Index::create(&index)?);
     index.sync()?;
     root.sync()?;
-    durable::replace(root, FORMAT, format!("{MAGIC}{VERSION}\n").as_bytes())?;
+    durable::replace(root, FORMAT, format!("{MAGIC}{VERSION}\n").as_bytes()).inspect_err(|_| {
+        // A store that may not be there tomorrow takes no models today.
+        let _ = root.remove_file(FORMAT);
+    })?;
     Ok(())
 }

@@ -47,7 +47,8 @@ fn interleave(
             disk.cut_power();
             disk.reboot(crate::fs::sim::Keep::None);
             let views = Vec::new();
-            check(&disk, &Expect { views, ..expect }, Kind { power: true, acknowledged: true })
+            let lost = Kind { power: true, acknowledged: true, ..Kind::default() };
+            check(&disk, &Expect { views, ..expect }, lost)
         });
         if let Err(e) = checked {
             violations.push(format!("operation {at}: host {hosted:?}, guest {visit:?}: {e}"));
@@ -167,6 +168,21 @@ fn an_import_loses_nothing_to_a_collector_it_visits() {
     interleave("gc, visited by an import", &disk, &collects(), &adds(&a), |host, guest| {
         both(host, guest)?;
         Ok(Expect { must: vec![a.clone(), b.clone()], main: vec![a.clone()], ..Expect::default() })
+    });
+}
+
+#[test]
+fn a_collector_sees_that_an_import_took_what_it_had_listed() {
+    let a = world::a();
+    let disk = world(&[&a], |_| {});
+    for bytes in a.files.values() {
+        disk.write_file(format!("/store/blobs/{}", blake3::hash(bytes).to_hex()), bytes);
+    }
+    interleave("gc of orphans, visited by an import", &disk, &collects(), &adds(&a), {
+        |host, guest| {
+            both(host, guest)?;
+            Ok(Expect { must: vec![a.clone()], main: vec![a.clone()], ..Expect::default() })
+        }
     });
 }
 

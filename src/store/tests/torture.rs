@@ -81,11 +81,22 @@ impl Scenario<'_> {
         );
     }
 
-    /// A process's whole life. True when the operation returned success.
-    fn live(&self, process: &Arc<SimFs>) -> bool {
-        match &self.doing {
-            Doing::InStore(doing) => world::open(process).is_ok_and(|store| doing(&store).is_ok()),
-            Doing::Alone(doing) => doing(process).is_ok(),
+    /// A process's whole life. True when the operation returned success while it still lived.
+    fn live(&self, disk: &SimDisk) -> Result<bool, String> {
+        let process = disk.process();
+        let store = match &self.doing {
+            Doing::InStore(_) => Some(world::open(&process)?),
+            Doing::Alone(_) => None,
+        };
+        self.act(&process, store.as_ref())?;
+        Ok(!disk.fired())
+    }
+
+    fn act(&self, process: &Arc<SimFs>, store: Option<&Store>) -> Outcome {
+        match (&self.doing, store) {
+            (Doing::InStore(doing), Some(store)) => doing(store),
+            (Doing::Alone(doing), _) => doing(process),
+            (Doing::InStore(_), None) => Err("no store".to_owned()),
         }
     }
 
@@ -97,15 +108,22 @@ impl Scenario<'_> {
                 let plan = Plan::mutation(at, Fault::Kill);
                 disk.arm(if torn { plan.torn() } else { plan });
                 fastrand::seed(7);
-                let lived = catch_unwind(AssertUnwindSafe(|| self.live(&disk.process())));
+                let lived = catch_unwind(AssertUnwindSafe(|| self.live(&disk)));
                 fired = disk.fired();
                 let what = format!("operation {at}{}", if torn { ", torn" } else { "" });
-                let Ok(acknowledged) = lived else {
+                let Ok(lived) = lived else {
                     tally.violations.push(format!("{what}: killed: panic"));
                     continue;
                 };
-                let killed = Kind { power: false, acknowledged };
+                let acknowledged = lived.is_ok_and(|acknowledged| acknowledged);
+                let killed = Kind { acknowledged, ..Kind::default() };
                 self.look(tally, seen, disk.fork(), killed, &format!("{what}: killed"));
+                if self.repeatable && !torn {
+                    // The same again, by a process that knows nothing of the first.
+                    if let Err(e) = self.live(&disk.fork()) {
+                        tally.violations.push(format!("{what}: killed, then again: {e}"));
+                    }
+                }
                 if torn && !fired {
                     continue;
                 }
@@ -113,7 +131,8 @@ impl Scenario<'_> {
                     let after = disk.fork();
                     after.cut_power();
                     after.reboot(keep);
-                    let lost = Kind { power: true, acknowledged };
+                    let quick = scale() == 1 && tally.crashes % 4 != 0;
+                    let lost = Kind { power: true, acknowledged, failed: false, quick };
                     self.look(tally, seen, after, lost, &format!("{what}: {keep:?}"));
                 }
             }
@@ -192,17 +211,19 @@ impl Scenario<'_> {
                 Err(_) => Some(world::open(&process).map_err(|e| format!("open again: {e}"))?),
             };
         }
-        let act = |store: &Option<Store>| match (&self.doing, store) {
-            (Doing::InStore(doing), Some(store)) => doing(store),
-            (Doing::Alone(doing), _) => doing(&process),
-            (Doing::InStore(_), None) => Err("no store".to_owned()),
-        };
+        let act = |store: &Option<Store>| self.act(&process, store.as_ref());
         let mut done = act(&store);
         if let (Err(e), false) = (&done, disk.fired()) {
             return Err(format!("failed without a fault: {e}"));
         }
-        let kind = Kind { power: false, acknowledged: done.is_ok() };
-        self.judge(tally, &disk.fork(), kind, &format!("{what}, then killed"));
+        let kind = |power, done: &Outcome| Kind {
+            power,
+            acknowledged: done.is_ok(),
+            failed: true,
+            quick: scale() == 1,
+        };
+        let killed = kind(false, &done);
+        self.judge(tally, &disk.fork(), killed, &format!("{what}, then killed"));
         if done.is_err() && self.repeatable {
             done = act(&store);
             if done.is_err() && store.is_some() {
@@ -215,13 +236,11 @@ impl Scenario<'_> {
                 return Err(format!("again: {e}"));
             }
         }
-        for (keep, how) in [(Keep::None, "no power"), (Keep::All, "no power, all kept")] {
-            let after = disk.fork();
-            after.cut_power();
-            after.reboot(keep);
-            let kind = Kind { power: true, acknowledged: done.is_ok() };
-            self.judge(tally, &after, kind, &format!("{what}, done again, then {how}"));
-        }
+        let after = disk.fork();
+        after.cut_power();
+        after.reboot(Keep::None);
+        let lost = kind(true, &done);
+        self.judge(tally, &after, lost, &format!("{what}, done again, then no power"));
         drop(store);
         Ok(())
     }

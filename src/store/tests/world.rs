@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::engine::options;
 use crate::digest::BlobHash;
@@ -163,8 +163,9 @@ pub(super) fn big() -> Model {
     Model::new("org/big", "/src/big", &[("weights.bin", bytes(9, (1 << 20) + 5))])
 }
 
-pub(super) fn all() -> Vec<Model> {
-    vec![a(), a2(), b(), twins(), many(), big()]
+pub(super) fn all() -> &'static [Model] {
+    static ALL: OnceLock<Vec<Model>> = OnceLock::new();
+    ALL.get_or_init(|| vec![a(), a2(), b(), twins(), many(), big()])
 }
 
 pub(super) fn open(fs: &Arc<SimFs>) -> Result<Store, String> {
