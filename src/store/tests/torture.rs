@@ -1,7 +1,8 @@
 //! Every operation of a scenario meets every fault.
 //!
 //! `TONNAGE_TORTURE=<n>` tries n times as many of the subsets that a power loss can leave; from 10
-//! on, every prefix and every subset that lacks one operation.
+//! on, every prefix and every subset that lacks one operation. `TONNAGE_TORTURE_OUT=<directory>` gets
+//! the full list of violations, a file for each scenario.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
