@@ -6,7 +6,7 @@ use super::{Dir, Open, Rename, Result};
 
 /// So many things of a batch are made durable one by one. What comes after shares one sync of the
 /// whole file system: that waits for other programs' bytes too, but not once a file.
-const ONE_BY_ONE: usize = if cfg!(test) { 2 } else { 8 };
+const ONE_BY_ONE: usize = 8;
 
 /// How a batch of files and directories becomes durable.
 #[derive(Debug, Default)]

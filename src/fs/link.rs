@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 
+use super::durable::Batch;
 use super::{Dir, File, Open, Result};
 use crate::error::FsError;
 use crate::progress::Progress;
@@ -29,8 +30,8 @@ pub(crate) struct Copying<'p> {
     /// Bytes.
     pub size: u64,
     pub read_only: bool,
-    /// Whether it is made durable here and now.
-    pub sync: bool,
+    /// What becomes durable together with it.
+    pub batch: &'p Batch,
     pub progress: &'p Progress,
 }
 
@@ -74,7 +75,7 @@ pub(crate) fn bring(
     }
     // The blob's own time marks a copy that nobody has touched.
     file.set_mtime(Some(source.stat()?.mtime_ns))?;
-    if copying.sync {
+    if copying.batch.one_by_one() {
         file.sync()?;
     }
     Ok(how)

@@ -105,6 +105,11 @@ impl SimDisk {
         self.lock().visit = Some((at, Box::new(visit)));
     }
 
+    /// Names a directory whose lock others wait for: no visit comes while it is held.
+    pub fn others_wait_for(&self, path: impl AsRef<Path>) {
+        self.lock().waited_for = Some(path.as_ref().into());
+    }
+
     /// Whether the visit is still to come.
     pub fn awaits_visit(&self) -> bool {
         self.lock().visit.is_some()

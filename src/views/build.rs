@@ -1,20 +1,17 @@
 //! Filling an empty directory with a revision's files.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Mode, Result, SMALL, ViewOptions};
 use crate::error::{StoreError, ViewError};
+use crate::fs::durable::Batch;
 use crate::fs::link::{Fallback, How, bring};
 use crate::fs::{Dir, Open};
 use crate::model::{Manifest, ManifestFile};
 use crate::progress::Progress;
 use crate::store::Store;
-
-/// Up to so many new files and directories are made durable one by one; more, by one sync of
-/// the whole file system.
-const FEW: usize = if cfg!(test) { 4 } else { 16 };
 
 /// How the files came.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,8 +31,8 @@ struct Build<'a> {
     next: AtomicUsize,
     /// What is not possible between the store and this destination.
     fallback: Fallback,
-    /// Few enough things to make durable one by one.
-    sync_each: AtomicBool,
+    /// Its new files and directories; a hardlink's file is durable already.
+    batch: Batch,
     result: Mutex<Result<Built>>,
 }
 
@@ -49,7 +46,6 @@ pub(super) fn build(
 ) -> Result<Built> {
     refuse_case_twins(manifest, root)?;
     let dirs = by_directory(manifest);
-    let few = dirs.len() + manifest.files().len() <= FEW;
     let build = Build {
         store,
         root,
@@ -58,7 +54,7 @@ pub(super) fn build(
         dirs,
         next: AtomicUsize::new(0),
         fallback: Fallback::default(),
-        sync_each: AtomicBool::new(few),
+        batch: Batch::default(),
         result: Mutex::new(Ok(Built::default())),
     };
     // Two threads in one directory wait for each other, so each takes a directory at a time.
@@ -71,13 +67,10 @@ pub(super) fn build(
         }
         build.work();
     });
-    let built = build.result.into_inner().unwrap_or_else(PoisonError::into_inner)?;
+    let built = std::mem::replace(&mut *build.result(), Ok(Built::default()))?;
     // I7: nothing of the view is still on its way to the disk when it appears.
-    if few {
-        root.sync()?
-    } else {
-        root.sync_all()?
-    }
+    build.batch.finish(root)?;
+    root.sync()?;
     Ok(built)
 }
 
@@ -107,7 +100,7 @@ impl<'a> Build<'a> {
     fn work(&self) {
         while let Some((path, files)) = self.dirs.get(self.next.fetch_add(1, Ordering::Relaxed)) {
             let done = self.dir(path, files);
-            let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut result = self.result();
             match (&mut *result, done) {
                 (Ok(sum), Ok(built)) => {
                     sum.linked += built.linked;
@@ -121,6 +114,10 @@ impl<'a> Build<'a> {
                 (Err(_), _) => return,
             }
         }
+    }
+
+    fn result(&self) -> MutexGuard<'_, Result<Built>> {
+        self.result.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn dir(&self, path: &str, files: &[&'a ManifestFile]) -> Result<Built> {
@@ -149,10 +146,9 @@ impl<'a> Build<'a> {
         let bytes: u64 = files.iter().map(|file| file.size).sum();
         self.progress.add_files(files.len() as u64);
         self.progress.add_bytes(bytes - copied);
-        if self.sync_each.load(Ordering::Relaxed) && !path.is_empty() {
-            dir.sync()?;
-            for above in made.iter().skip(1) {
-                above.sync()?;
+        for made in made.iter().skip(1).chain((!path.is_empty()).then_some(&dir)) {
+            if self.batch.one_by_one() {
+                made.sync()?;
             }
         }
         Ok(built)
@@ -173,7 +169,7 @@ impl<'a> Build<'a> {
         let copy = crate::fs::link::Copying {
             size: file.size,
             read_only,
-            sync: self.sync_each.load(Ordering::Relaxed),
+            batch: &self.batch,
             progress: self.progress,
         };
         match bring(blobs, blob.as_ref(), dir, name, first, &self.fallback, &copy) {

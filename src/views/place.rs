@@ -128,35 +128,45 @@ impl Site<'_> {
         &self.dir
     }
 
-    /// I7: the complete view takes its place in one step; what it replaces goes after.
+    /// I7: the complete view takes its place in one step; what it replaces goes after. It is
+    /// durable then: the revision may be removed and the view be all there is of it.
     pub fn put_in_place(self, replace: bool) -> Result<()> {
-        let Place { parent, name, path, .. } = self.place;
-        if !replace {
-            return match parent.rename(&self.name, parent, name, Rename::NoReplace) {
-                Ok(()) => Ok(()),
-                Err(e) if e.is_exists() => Err(ViewError::NotAView { path: path.clone() }),
-                // Not every file system knows this kind of rename; a directory is never
-                // renamed over one that has something in it.
-                Err(e) if e.is(Errno::INVAL) || e.is(Errno::NOSYS) => {
-                    Ok(parent.rename(&self.name, parent, name, Rename::Replace)?)
-                }
-                Err(e) => Err(e.into()),
-            };
+        if replace {
+            self.exchange()?
+        } else {
+            self.appear()?
         }
+        // The old tree bears this site's name now, and goes when it is dropped: its files must not
+        // go before its name has.
+        Ok(self.place.parent.sync()?)
+    }
+
+    fn appear(&self) -> Result<()> {
+        let Place { parent, name, path, .. } = self.place;
+        match parent.rename(&self.name, parent, name, Rename::NoReplace) {
+            Ok(()) => Ok(()),
+            Err(e) if e.is_exists() => Err(ViewError::NotAView { path: path.clone() }),
+            // Not every file system knows this kind of rename; a directory is never renamed over
+            // one that has something in it.
+            Err(e) if e.is(Errno::INVAL) || e.is(Errno::NOSYS) => {
+                Ok(parent.rename(&self.name, parent, name, Rename::Replace)?)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn exchange(&self) -> Result<()> {
+        let Place { parent, name, .. } = self.place;
         match parent.rename(&self.name, parent, name, Rename::Exchange) {
-            Ok(()) => {}
             Err(e) if e.is(Errno::INVAL) || e.is(Errno::NOSYS) => {
                 let mut aside = self.name.clone();
                 aside.push(".old");
                 parent.rename(name, parent, &aside, Rename::Replace)?;
                 parent.rename(&self.name, parent, name, Rename::Replace)?;
-                parent.rename(&aside, parent, &self.name, Rename::Replace)?;
+                Ok(parent.rename(&aside, parent, &self.name, Rename::Replace)?)
             }
-            Err(e) => return Err(e.into()),
+            other => Ok(other?),
         }
-        // The old tree bears this site's name now, and goes when it is dropped: its files must not
-        // go before its name has.
-        Ok(parent.sync()?)
     }
 }
 

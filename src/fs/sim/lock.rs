@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use super::super::LockKind;
 use super::file::SimFile;
-use super::state::State;
+use super::state::{Opened, State};
 
 impl State {
     pub fn try_lock(&mut self, handle: u64, kind: LockKind) -> bool {
@@ -50,8 +50,15 @@ impl State {
     }
 
     /// Whether others would wait for this process now: it has a range locked exclusively, or the
-    /// index's header, which is locked for moments only.
+    /// index's header, which is locked for moments only, or a directory that others wait for.
     pub fn excludes_others(&self, process: u64) -> bool {
+        let waited_for = self.waited_for.as_ref().and_then(|path| self.resolve_dir(path).ok());
+        let holds = |o: &Opened| {
+            o.process == process && o.lock == Some(LockKind::Exclusive) && Some(o.ino) == waited_for
+        };
+        if self.opened.values().any(holds) {
+            return true;
+        }
         let mut ranges =
             self.opened.values().filter(|o| o.process == process).flat_map(|o| &o.ranges);
         ranges.any(|(range, how)| *how == LockKind::Exclusive || *range.start() < 1 << 62)

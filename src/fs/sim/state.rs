@@ -61,6 +61,8 @@ pub(super) struct State {
     pub gate: Gate,
     /// What another process does in the middle of an operation, and before which one.
     pub visit: Option<(u64, Visit)>,
+    /// A directory whose lock others wait for, rather than go another way.
+    pub waited_for: Option<PathBuf>,
     pub powered: bool,
     pub max_links: u64,
     pub reflinks: bool,
@@ -82,6 +84,7 @@ impl State {
             processes: BTreeSet::new(),
             gate: Gate::default(),
             visit: None,
+            waited_for: None,
             powered: true,
             max_links: 65_000,
             reflinks: false,
@@ -101,6 +104,7 @@ impl State {
             processes: BTreeSet::new(),
             gate: Gate::default(),
             visit: None,
+            waited_for: self.waited_for.clone(),
             powered: self.powered,
             max_links: self.max_links,
             reflinks: self.reflinks,

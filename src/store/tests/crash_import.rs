@@ -43,6 +43,13 @@ fn a_model_that_shares_blobs_leaves_the_other_alone() {
     import("import, sharing", disk, &b, &[a], Take::Auto);
 }
 
+/// More files than are synced one by one.
+#[test]
+fn a_new_model_of_many_files_comes_whole_or_not_at_all() {
+    let many = world::many();
+    import("import, many files", world(&[&many], |_| {}), &many, &[], Take::Copy);
+}
+
 #[test]
 fn equal_files_in_one_model_are_one_blob() {
     let twins = world::twins();

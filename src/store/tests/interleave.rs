@@ -30,6 +30,7 @@ fn interleave(
         fastrand::seed(7);
         disk.arm(Plan::any(u64::MAX, Fault::Kill));
         let visited: Arc<Mutex<Option<Outcome>>> = Arc::default();
+        disk.others_wait_for("/store/views");
         let (result, visitor, work) = (visited.clone(), disk.clone(), guest.clone());
         disk.visit_at(at, move || {
             let outcome = world::open(&visitor.process()).and_then(|store| work(&store));
