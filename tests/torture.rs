@@ -13,7 +13,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Instant;
@@ -58,7 +58,8 @@ impl Peer {
             .args(["--exact", "role_of_another_process", "--nocapture", "--test-threads=1"])
             .env(ROLE, role)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         for (index, argument) in arguments.iter().enumerate() {
             command.env(format!("{ROLE}_{index}"), argument);
         }
@@ -96,8 +97,10 @@ impl Peer {
     /// Lets it end by itself.
     fn finish(mut self) {
         while self.line().is_some() {}
+        let mut told = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut told).unwrap();
         let status = self.child.wait().unwrap();
-        assert!(status.success(), "{status}");
+        assert!(status.success(), "{status}: {told}");
     }
 }
 
@@ -454,7 +457,7 @@ fn run_round(
         lines.iter().for_each(|line| said.take(line));
         if !ok {
             let last = lines.last().cloned().unwrap_or_default();
-            failed.push(format!("a process failed by itself after {last:?}"));
+            failed.push(format!("a process failed by itself: {last}"));
         }
     }
     if failed.is_empty() { Ok(said) } else { Err(failed) }
@@ -482,8 +485,13 @@ fn watch(mut peer: Peer, dies: Option<(usize, u32)>) -> (Vec<String>, bool, bool
             None => break,
         }
     }
+    let mut told = String::new();
+    let _ = peer.child.stderr.take().unwrap().read_to_string(&mut told);
     let status = peer.child.wait().unwrap();
     let by_signal = status.code().is_none();
+    if !by_signal && !status.success() {
+        lines.push(told);
+    }
     (lines, by_signal, by_signal || status.success())
 }
 
@@ -522,6 +530,9 @@ fn check_round(
     drop(store);
     if round % 10 == 9 {
         found.extend(check_rebuild(&path));
+        // Should, not must: a kill between a commit and the ref's own file leaves the file behind,
+        // and a rebuild takes what the file says.
+        expected.refs = refs(&open(&path));
     }
     for entry in fs::read_dir(home).unwrap() {
         let entry = entry.unwrap();
@@ -532,18 +543,25 @@ fn check_round(
     if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
+/// What each ref of each model points to.
+fn refs(store: &Store) -> BTreeMap<Name, String> {
+    let mut refs = BTreeMap::new();
+    for one in store.list().unwrap() {
+        for reference in &one.refs {
+            let name = (one.model.to_string(), reference.to_string());
+            refs.insert(name, one.revision.to_string());
+        }
+    }
+    refs
+}
+
 /// Whether revisions and refs are what the processes were told they are.
 fn check_names(store: &Store, expected: &mut Expected, said: &Said) -> Vec<String> {
     let mut found = Vec::new();
-    let mut there = BTreeSet::new();
-    let mut refs = BTreeMap::new();
-    for one in store.list().unwrap() {
-        let revision = one.revision.to_string();
-        for reference in &one.refs {
-            refs.insert((one.model.to_string(), reference.to_string()), revision.clone());
-        }
-        there.insert((one.model.to_string(), revision));
-    }
+    let listed = store.list().unwrap().into_iter();
+    let there: BTreeSet<_> =
+        listed.map(|one| (one.model.to_string(), one.revision.to_string())).collect();
+    let refs = refs(store);
     for name in expected.there.union(&said.added) {
         if !there.contains(name) && !said.removing.contains(name) {
             found.push(format!("{name:?} was added and nobody removed it, but it is not there"));

@@ -86,7 +86,7 @@ impl Store {
             }
         }
         found.dead_imports = self.dead_imports()?;
-        found.dead_views = (self.registered_views()?.len() - self.live_views()?.len()) as u64;
+        found.dead_views = self.dead_views()?;
         Ok(found)
     }
 

@@ -52,6 +52,12 @@ impl Store {
         Ok(views)
     }
 
+    /// How many registered views are no longer there.
+    pub(super) fn dead_views(&self) -> Result<u64> {
+        let views = self.registered_views()?;
+        Ok(views.iter().filter(|view| !self.is_there(&view.path)).count() as u64)
+    }
+
     fn is_there(&self, path: &Path) -> bool {
         match self.layout.fs.open_dir(path) {
             Ok(_) => true,
