@@ -1,7 +1,5 @@
 //! The engine on the simulated file system.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a panic is a failed test")]
-
 mod check;
 mod crash_import;
 mod crash_index;

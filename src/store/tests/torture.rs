@@ -132,7 +132,7 @@ impl Scenario<'_> {
                     let after = disk.fork();
                     after.cut_power();
                     after.reboot(keep);
-                    let quick = scale() == 1 && tally.crashes % 4 != 0;
+                    let quick = scale() == 1 && !tally.crashes.is_multiple_of(4);
                     let lost = Kind { power: true, acknowledged, failed: false, quick };
                     self.look(tally, seen, after, lost, &format!("{what}: {keep:?}"));
                 }
