@@ -1,33 +1,68 @@
 //! Small files that are there whole or not at all.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use super::{Dir, Open, Rename, Result};
+use super::{Dir, File, Open, Rename, Result};
 
-/// So many things of a batch are made durable one by one. What comes after shares one sync of the
-/// whole file system: that waits for other programs' bytes too, but not once a file.
-const ONE_BY_ONE: usize = 8;
+/// A batch of up to so many files and directories is made durable one by one. A larger one shares
+/// one sync of the whole file system: that waits for other programs' bytes too, but only once.
+const ONE_BY_ONE: usize = if cfg!(test) { 8 } else { 4 };
 
-/// How a batch of files and directories becomes durable.
+/// Files and directories that become durable together.
 #[derive(Debug, Default)]
-pub(crate) struct Batch {
-    synced: AtomicUsize,
-    left: AtomicBool,
+pub(crate) struct Batch(Mutex<Pending>);
+
+#[derive(Debug)]
+enum Pending {
+    Few(Vec<Thing>),
+    Many,
+}
+
+#[derive(Debug)]
+pub(crate) enum Thing {
+    File(File),
+    Dir(Dir),
+}
+
+impl Default for Pending {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl From<&File> for Thing {
+    fn from(file: &File) -> Self {
+        Self::File(file.clone())
+    }
+}
+
+impl From<&Dir> for Thing {
+    fn from(dir: &Dir) -> Self {
+        Self::Dir(dir.clone())
+    }
 }
 
 impl Batch {
-    /// Whether the next one is to be synced by itself. Otherwise [`finish`](Self::finish) does it.
-    pub fn one_by_one(&self) -> bool {
-        let alone = self.synced.fetch_add(1, Ordering::Relaxed) < ONE_BY_ONE;
-        if !alone {
-            self.left.store(true, Ordering::Relaxed);
+    /// Adds what nothing is changed in any more.
+    pub fn add(&self, thing: impl Into<Thing>) {
+        let mut pending = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *pending {
+            Pending::Few(few) if few.len() < ONE_BY_ONE => few.push(thing.into()),
+            Pending::Few(_) => *pending = Pending::Many,
+            Pending::Many => {}
         }
-        alone
     }
 
-    /// Makes durable what was not synced by itself; `dir` is any directory of the file system.
+    /// Makes all of it durable; `dir` is any directory of the file system.
     pub fn finish(&self, dir: &Dir) -> Result<()> {
-        if self.left.load(Ordering::Relaxed) { dir.sync_all() } else { Ok(()) }
+        let pending = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        match pending {
+            Pending::Many => dir.sync_all(),
+            Pending::Few(things) => things.iter().try_for_each(|thing| match thing {
+                Thing::File(file) => file.sync(),
+                Thing::Dir(dir) => dir.sync(),
+            }),
+        }
     }
 }
 

@@ -75,9 +75,7 @@ pub(crate) fn bring(
     }
     // The blob's own time marks a copy that nobody has touched.
     file.set_mtime(Some(source.stat()?.mtime_ns))?;
-    if copying.batch.one_by_one() {
-        file.sync()?;
-    }
+    copying.batch.add(&file);
     Ok(how)
 }
 

@@ -24,9 +24,6 @@ pub(super) const LOCK: &str = ".lock";
 /// The mode of a blob: readable by whoever may read the store, writable by nobody.
 const BLOB_MODE: u32 = 0o444;
 
-/// Larger files are synced by themselves, while other files are still read.
-const SMALL: u64 = 1 << 20;
-
 /// A staging directory, held until it is dropped.
 pub(super) struct Import<'s> {
     layout: &'s Layout,
@@ -119,13 +116,10 @@ impl<'s> Import<'s> {
         self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// S1 for new bytes, which `part` holds complete. I1 wants them durable before S2: large files
-    /// and the first small ones here, each by itself; what comes after, all at once in S2.
-    pub fn seal(&self, part: &str, file: &File, size: u64, blob: &BlobHash) -> Result<()> {
+    /// S1 for new bytes, which `part` holds complete. They become durable together, before S2.
+    pub fn seal(&self, part: &str, file: &File, blob: &BlobHash) -> Result<()> {
         file.set_mode(BLOB_MODE)?;
-        if size > SMALL || self.batch.one_by_one() {
-            file.sync()?;
-        }
+        self.batch.add(file);
         Ok(self.dir.rename(part, &self.dir, blob.hex(), Rename::Replace)?)
     }
 
@@ -151,7 +145,7 @@ impl<'s> Import<'s> {
         self.stage_manifest(&name, &bytes)?;
         let blobs = manifest.blobs();
 
-        self.batch.finish(&self.dir)?;
+        self.batch.finish(&self.dir)?; // I1
         let mut healed = HashSet::new();
         let mut linked = Vec::new();
         for (blob, size) in &blobs {
@@ -194,7 +188,8 @@ impl<'s> Import<'s> {
         let file = self.dir.open_file(manifest_name(name), Open::New)?;
         file.write_at(bytes, 0)?;
         file.set_mode(BLOB_MODE)?;
-        Ok(file.sync()?)
+        self.batch.add(&file);
+        Ok(())
     }
 
     /// After a sync that failed no later one can be believed for the same names: they go, so that

@@ -394,7 +394,7 @@ impl Ingest<'_> {
             discard()?;
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {
-            self.import.seal(part, file, size, &blob)?;
+            self.import.seal(part, file, &blob)?;
             if self.results().fresh.insert(blob) {
                 self.new_bytes.fetch_add(size, Ordering::Relaxed);
             } else {

@@ -69,8 +69,8 @@ pub(super) fn build(
     });
     let built = std::mem::replace(&mut *build.result(), Ok(Built::default()))?;
     // I7: nothing of the view is still on its way to the disk when it appears.
+    build.batch.add(root);
     build.batch.finish(root)?;
-    root.sync()?;
     Ok(built)
 }
 
@@ -147,9 +147,7 @@ impl<'a> Build<'a> {
         self.progress.add_files(files.len() as u64);
         self.progress.add_bytes(bytes - copied);
         for made in made.iter().skip(1).chain((!path.is_empty()).then_some(&dir)) {
-            if self.batch.one_by_one() {
-                made.sync()?;
-            }
+            self.batch.add(made);
         }
         Ok(built)
     }

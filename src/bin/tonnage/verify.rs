@@ -45,7 +45,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     context.out.result(&object, || describe(&verified, began.elapsed(), &context.out));
-    context.out.hint("`tonnage why BLOB` lists who has it: rm those, then add them again");
+    context
+        .out
+        .hint("add the model again: what is whole at its source replaces what is damaged here");
     Ok(Exit::Damaged)
 }
 
