@@ -236,3 +236,43 @@ fn each_path(manifest: &Manifest) -> impl Iterator<Item = &str> {
         }))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::BlobHash;
+    use crate::model::FilePath;
+
+    fn manifest(paths: &[&str]) -> Manifest {
+        let file = |path: &&str| ManifestFile {
+            path: FilePath::new(*path).unwrap(),
+            size: 0,
+            blob: BlobHash::of(b""),
+            sha256: None,
+            git: None,
+        };
+        let files = paths.iter().map(file).collect();
+        Manifest::new("org/name".parse().unwrap(), None, files).unwrap()
+    }
+
+    #[test]
+    fn twins_differ_in_case_only_in_a_file_or_a_directory() {
+        for twins in [&["README", "readme"][..], &["a/b", "A/c"], &["x", "É/y", "é/z"]] {
+            assert!(case_twins(&manifest(twins)).is_some(), "{twins:?}");
+        }
+        for apart in [&["README", "readme.md"][..], &["A/b", "A/c", "b/A"], &["a", "b"]] {
+            assert_eq!(case_twins(&manifest(apart)), None, "{apart:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_has_its_files_once_wherever_they_stand() {
+        let manifest = manifest(&["a-b", "a/b", "a/c/d", "a/e", "b"]);
+        let found: Vec<_> = by_directory(&manifest)
+            .into_iter()
+            .map(|(dir, files)| (dir, files.iter().map(|f| f.path.as_str()).collect::<Vec<_>>()))
+            .collect();
+        let expected = [("", vec!["a-b", "b"]), ("a", vec!["a/b", "a/e"]), ("a/c", vec!["a/c/d"])];
+        assert_eq!(found, expected);
+    }
+}

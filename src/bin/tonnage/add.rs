@@ -57,6 +57,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         // Before a store is made for it.
         return Err(StoreError::from(SourceError::Missing { path: args.path }).into());
     }
+    if args.follow_links && matches!(args.take, Some(How::Move)) {
+        return Err(Failure::usage("--take move does not go with --follow-links")
+            .hint("it would remove files outside the directory; use --take copy"));
+    }
     let model = match args.name {
         Some(name) => name,
         None => name_of(&args.path)?,

@@ -111,7 +111,7 @@ impl Reader {
             let (blob, values) = row?;
             ids.clear();
             for id in values {
-                ids.push(id?.value());
+                ids.push(id?.value().0);
             }
             each(BlobHash::from_bytes(*blob.value()), &ids);
         }
@@ -120,30 +120,20 @@ impl Reader {
 
     pub fn edges(&self, blob: &BlobHash) -> Result<Vec<RevisionId>> {
         let table = self.0.open_multimap_table(EDGES)?;
-        table.get(blob.as_bytes())?.map(|id| Ok(id?.value())).collect()
+        table.get(blob.as_bytes())?.map(|edge| Ok(edge?.value().0)).collect()
     }
 
-    /// What each revision needs alone and with others, in one walk over blobs and edges, which are
-    /// in the same order.
+    /// What each revision needs alone and with others, in one walk over the edges.
     pub fn usage(&self) -> Result<HashMap<RevisionId, Usage>> {
         let mut usage: HashMap<RevisionId, Usage> = HashMap::new();
-        let blobs = self.0.open_table(BLOBS)?;
-        let mut blobs = blobs.iter()?;
         for row in self.0.open_multimap_table(EDGES)?.iter()? {
-            let (blob, mut ids) = row?;
-            let size = loop {
-                let (key, value) =
-                    blobs.next().ok_or_else(|| corrupted("an edge of a blob without a row"))??;
-                if key.value() == blob.value() {
-                    break value.value().0;
-                }
-            };
-            let Some(first) = ids.next() else { continue };
-            let first = first?.value();
+            let (_, mut edges) = row?;
+            let Some(first) = edges.next() else { continue };
+            let (first, size) = first?.value();
             let mut alone = true;
-            for id in ids {
+            for edge in edges {
                 alone = false;
-                usage.entry(id?.value()).or_default().shared += size;
+                usage.entry(edge?.value().0).or_default().shared += size;
             }
             let entry = usage.entry(first).or_default();
             *(if alone { &mut entry.exclusive } else { &mut entry.shared }) += size;

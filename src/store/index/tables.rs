@@ -27,7 +27,8 @@ pub(super) const BY_MODEL: TableDefinition<(&str, &str), RevisionId> =
 pub(super) const REFS: TableDefinition<(&str, &str), RevisionId> = TableDefinition::new("refs");
 pub(super) const BLOBS: TableDefinition<Key, BlobValue> = TableDefinition::new("blobs");
 /// I4: blob → the revisions that need it. The reference count is the number of edges.
-pub(super) const EDGES: MultimapTableDefinition<Key, RevisionId> =
+/// With the blob's size beside the revision, so that a listing need not look at the blobs.
+pub(super) const EDGES: MultimapTableDefinition<Key, (RevisionId, u64)> =
     MultimapTableDefinition::new("edges");
 /// The chaining values of a blob's 1 MiB subtrees, 32 bytes each, for blobs over 1 MiB.
 pub(super) const SUBTREES: TableDefinition<Key, &[u8]> = TableDefinition::new("subtrees");

@@ -71,7 +71,7 @@ impl Writer {
             if known.is_none_or(|row| row.state != BlobState::Present) {
                 table.insert(blob.as_bytes(), fresh.value())?;
             }
-            edges.insert(blob.as_bytes(), id)?;
+            edges.insert(blob.as_bytes(), (id, stamp.size))?;
         }
         Ok(id)
     }
@@ -95,8 +95,18 @@ impl Writer {
         self.0.open_table(BY_MODEL)?.remove((row.model.as_str(), row.revision.as_str()))?;
         let mut edges = self.0.open_multimap_table(EDGES)?;
         for blob in blobs {
-            edges.remove(blob.as_bytes(), id)?;
-            if edges.get(blob.as_bytes())?.next().is_none() {
+            let mut others = false;
+            let mut own = None;
+            for edge in edges.get(blob.as_bytes())? {
+                match edge?.value() {
+                    edge if edge.0 == id => own = Some(edge),
+                    _ => others = true,
+                }
+            }
+            if let Some(edge) = own {
+                edges.remove(blob.as_bytes(), edge)?;
+            }
+            if !others {
                 self.set_state(blob, BlobState::Dying)?;
             }
         }
