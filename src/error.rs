@@ -9,7 +9,6 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use crate::model::{ManifestError, ModelSpec, PathProblem};
-use crate::views::Differences;
 
 /// What an error means to the program that gets it. The command line's exit codes follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -464,5 +463,31 @@ impl ViewError {
             Self::CaseCollision { .. } => "choose a file system that tells upper from lower case",
         };
         Some(hint.to_owned())
+    }
+}
+
+/// What somebody did to a view. Paths within it, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Differences {
+    /// Files with other bytes.
+    pub changed: Vec<String>,
+    /// Files that are not there.
+    pub missing: Vec<String>,
+    /// Files and directories that do not belong there.
+    pub extra: Vec<String>,
+}
+
+impl Differences {
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count() == 0
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.changed.len() + self.missing.len() + self.extra.len()
     }
 }

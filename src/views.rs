@@ -8,14 +8,12 @@ mod build;
 mod check;
 mod place;
 
-pub use check::Differences;
-
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::digest::BlobHash;
-use crate::error::{StoreError, ViewError};
+use crate::error::{Differences, StoreError, ViewError};
 use crate::fs::Dir;
 use crate::model::{Manifest, RefName};
 use crate::progress::Progress;

@@ -18,11 +18,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tonnage::error::{ErrorKind, StoreError, ViewError};
+use tonnage::error::{Differences, ErrorKind, StoreError, ViewError};
 use tonnage::progress::Progress;
 use tonnage::space::collect;
-use tonnage::store::{Access, AddOptions, Store, Take};
-use tonnage::views::{Differences, Mode, View, ViewOptions, checkout};
+use tonnage::views::{Mode, View, ViewOptions, checkout};
 
 use support::*;
 

@@ -164,15 +164,7 @@ impl<'s> Import<'s> {
             return Err(e.into());
         }
 
-        let row = RevisionRow {
-            model: manifest.model.clone(),
-            revision: manifest.revision(name),
-            manifest: name,
-            files: manifest.files().len() as u64,
-            size: manifest.size(),
-            added: now,
-            pinned: false,
-        };
+        let row = RevisionRow::new(manifest, name, now);
         self.commit(store, &row, &blobs, &healed, learned, refs)?; // S4
         for name in refs {
             // Should, not must: what a rebuild of the index takes refs from.

@@ -80,15 +80,8 @@ fn fill(layout: &Layout, index: &Index) -> Result<Rebuilt> {
                 continue;
             }
         };
-        let row = RevisionRow {
-            model: manifest.model.clone(),
-            revision: manifest.revision(name),
-            manifest: name,
-            files: manifest.files().len() as u64,
-            size: manifest.size(),
-            added: layout.manifests.stat(&entry.name)?.mtime_ns.div_euclid(1_000_000_000),
-            pinned: false,
-        };
+        let added = layout.manifests.stat(&entry.name)?.mtime_ns.div_euclid(1_000_000_000);
+        let row = RevisionRow::new(&manifest, name, added);
         blobs.extend(stamps.iter().map(|(blob, _)| *blob));
         let write = || {
             writer.insert_revision(&row, &stamps)?;

@@ -4,35 +4,10 @@ use std::collections::HashMap;
 
 use super::Result;
 use crate::digest::BlobHash;
+use crate::error::Differences;
 use crate::fs::{Dir, File, Kind, Open, Stat};
 use crate::model::{Manifest, ManifestFile};
 use crate::store::Store;
-
-/// What somebody did to a view. Paths within it, in their order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Differences {
-    /// Files with other bytes.
-    pub changed: Vec<String>,
-    /// Files that are not there.
-    pub missing: Vec<String>,
-    /// Files and directories that do not belong there.
-    pub extra: Vec<String>,
-}
-
-impl Differences {
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count() == 0
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.changed.len() + self.missing.len() + self.extra.len()
-    }
-}
 
 /// What a look at a view found.
 #[derive(Debug, Default)]

@@ -3,8 +3,7 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tonnage::error::{ErrorKind, StoreError, ViewError};
-use tonnage::views::Differences;
+use tonnage::error::{Differences, ErrorKind, StoreError, ViewError};
 
 /// How many paths of one sort an error lists.
 const LISTED: usize = 10;

@@ -5,7 +5,7 @@ use redb::{MultimapTableDefinition, TableDefinition};
 use super::{IndexError, Result};
 use crate::digest::BlobHash;
 use crate::fs::Stat;
-use crate::model::{ModelId, Revision};
+use crate::model::{Manifest, ModelId, Revision};
 
 /// A revision's number in this index. Never shown: a rebuild gives new ones.
 pub(crate) type RevisionId = u64;
@@ -105,6 +105,19 @@ pub(crate) struct RevisionRow {
 }
 
 impl RevisionRow {
+    /// The row of a manifest that is named `name`; `added` is in seconds since the epoch.
+    pub fn new(manifest: &Manifest, name: BlobHash, added: i64) -> Self {
+        Self {
+            model: manifest.model.clone(),
+            revision: manifest.revision(name),
+            manifest: name,
+            files: manifest.files().len() as u64,
+            size: manifest.size(),
+            added,
+            pinned: false,
+        }
+    }
+
     pub(super) fn from_value(
         (model, revision, manifest, files, size, added, pinned): (
             &str,
