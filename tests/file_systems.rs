@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tonnage::error::{Differences, ErrorKind, StoreError, ViewError};
 use tonnage::progress::Progress;
 use tonnage::space::collect;
+use tonnage::store::{Access, AddOptions, Store, Take};
 use tonnage::views::{Mode, View, ViewOptions, checkout};
 
 use support::*;
