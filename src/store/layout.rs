@@ -190,11 +190,13 @@ fn make(root: &Dir) -> Result<()> {
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
     let lock = root.open_file(LOCK, Open::Ensure)?;
-    if !lock::wait(&lock, LockKind::Exclusive, PATIENCE)? {
+    // Another process may be first: then it holds the lock, shared, for as long as it works.
+    let ask = || Ok(matches!(check_format(root), Ok(true)) || lock.try_lock(LockKind::Exclusive)?);
+    if !lock::wait_for(ask, PATIENCE)? {
         return Err(StoreError::Busy { path: lock.path().into(), waited: PATIENCE });
     }
     if check_format(root)? {
-        return Ok(()); // another process was first
+        return Ok(());
     }
     // What tells a half-made store from somebody's directory comes before what it is half made of.
     root.sync()?;
