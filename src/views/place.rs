@@ -110,7 +110,7 @@ impl Place {
                 other => other?,
             };
             if dir.try_lock(LockKind::Exclusive)? && self.parent.stat(&name).is_ok() {
-                return Ok(Site { place: self, name, dir });
+                return Ok(Site { place: self, name, dir, leave: false });
             }
         }
     }
@@ -121,6 +121,8 @@ pub(super) struct Site<'p> {
     place: &'p Place,
     name: OsString,
     dir: Dir,
+    /// Nothing is removed: which tree has the view's name after a power loss is not certain.
+    leave: bool,
 }
 
 impl Site<'_> {
@@ -130,7 +132,7 @@ impl Site<'_> {
 
     /// I7: the complete view takes its place in one step; what it replaces goes after. It is
     /// durable then: the revision may be removed and the view be all there is of it.
-    pub fn put_in_place(self, replace: bool) -> Result<()> {
+    pub fn put_in_place(mut self, replace: bool) -> Result<()> {
         if replace {
             self.exchange()?
         } else {
@@ -138,7 +140,9 @@ impl Site<'_> {
         }
         // The old tree bears this site's name now, and goes when it is dropped: its files must not
         // go before its name has.
-        Ok(self.place.parent.sync()?)
+        let synced = self.place.parent.sync();
+        self.leave = synced.is_err();
+        Ok(synced?)
     }
 
     fn appear(&self) -> Result<()> {
@@ -173,6 +177,9 @@ impl Site<'_> {
 impl Drop for Site<'_> {
     fn drop(&mut self) {
         // After a rename nothing has this name. What cannot be removed, a later build sweeps.
+        if self.leave {
+            return;
+        }
         let parent = &self.place.parent;
         let Ok(dir) = parent.open_dir(&self.name) else { return };
         let own = match (dir.stat_self(), self.dir.stat_self()) {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use serde_json::json;
+use serde_json::{Value, json};
 use tonnage::model::ModelSpec;
 use tonnage::views::{Mode, View, ViewOptions, checkout};
 
@@ -65,7 +65,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         checkout(&store, &revision, &args.dir, options, progress)
     })?;
     warn_of_weaker(&view, mode, context);
-    let object = json!({
+    let object = to_json(&view);
+    context.out.summary(&object, || describe(&view));
+    Ok(Exit::Done)
+}
+
+/// The object that tells of a view.
+pub fn to_json(view: &View) -> Value {
+    json!({
         "path": view.path.to_string_lossy(),
         "files": view.files,
         "bytes": view.bytes,
@@ -73,9 +80,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         "reflinked": view.reflinked,
         "copied": view.copied,
         "unchanged": view.unchanged,
-    });
-    context.out.summary(&object, || describe(&view));
-    Ok(Exit::Done)
+    })
 }
 
 fn describe(view: &View) -> String {

@@ -180,14 +180,7 @@ impl Demo<'_> {
                 size(view.bytes),
                 checkout_command::ways(&view)
             ));
-            trees.push(json!({
-                "path": view.path.to_string_lossy(),
-                "files": view.files,
-                "bytes": view.bytes,
-                "linked": view.linked,
-                "reflinked": view.reflinked,
-                "copied": view.copied,
-            }));
+            trees.push(checkout_command::to_json(&view));
         }
         self.say("A hardlink takes no space. Small files are copied: people edit them.\n");
         self.report.insert("checkouts".to_owned(), trees.into());
