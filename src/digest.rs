@@ -102,6 +102,29 @@ digest!(
     GitSha1, 20, "git blob SHA-1"
 );
 
+/// What an upstream names a file's bytes by, and what they are checked against before they become
+/// a blob.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Upstream {
+    /// Files kept outside git, as the hub keeps large ones.
+    Sha256(Sha256),
+    /// Files in git.
+    Git(GitSha1),
+}
+
+/// The digits alone. The two kinds differ in length, so they never meet.
+impl fmt::Display for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sha256(digest) => digest.fmt(f),
+            Self::Git(digest) => digest.fmt(f),
+        }
+    }
+}
+
 impl BlobHash {
     /// The hash of `bytes`.
     #[must_use]

@@ -3,11 +3,15 @@
 //! acts on.
 
 mod fs;
+#[cfg(feature = "hub")]
+mod hub;
 mod source;
 mod store;
 mod view;
 
 pub use fs::FsError;
+#[cfg(feature = "hub")]
+pub use hub::HubError;
 pub use source::SourceError;
 pub use store::StoreError;
 pub use view::{Differences, ViewError};
@@ -28,6 +32,8 @@ pub enum ErrorKind {
     NoSpace,
     /// Somebody else holds what is needed.
     Busy,
+    /// The hub or the network failed, or the hub refused.
+    Hub,
     /// The caller cancelled.
     Cancelled,
 }
@@ -43,6 +49,7 @@ impl ErrorKind {
             Self::Damaged => "damaged",
             Self::NoSpace => "no_space",
             Self::Busy => "busy",
+            Self::Hub => "hub",
             Self::Cancelled => "cancelled",
         }
     }

@@ -50,6 +50,8 @@
 pub mod digest;
 pub mod error;
 mod fs;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod model;
 pub mod progress;
 pub mod space;

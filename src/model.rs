@@ -9,8 +9,10 @@ pub use path::{FilePath, PathProblem};
 use std::fmt;
 use std::str::FromStr;
 
-/// The longest model name, in bytes, as the hub allows it.
+/// The longest model name, in bytes, as the hub allows it; a prefix does not count.
 const MAX_MODEL: usize = 96;
+/// First parts that say what kind of repository the rest names.
+const PREFIXES: [&str; 2] = ["datasets/", "spaces/"];
 /// The longest ref or revision, in bytes. Percent-encoded it still fits a file name.
 const MAX_REF: usize = 80;
 
@@ -24,12 +26,13 @@ pub struct NameError {
 }
 
 impl NameError {
-    fn new(what: &'static str, text: &str, why: &'static str) -> Self {
+    pub(crate) fn new(what: &'static str, text: &str, why: &'static str) -> Self {
         Self { what, text: text.to_owned(), why }
     }
 }
 
-/// What a user names: `org/name`, or a bare `name`.
+/// What a user names: `org/name`, or a bare `name`; the hub's datasets and spaces are
+/// `datasets/org/name` and `spaces/org/name`.
 ///
 /// The hub's own rules hold, because a name becomes a directory: letters, digits, `.`, `_` and `-`;
 /// no part begins or ends with `.` or `-`; `--` and `..` are not allowed; at most 96 bytes.
@@ -43,8 +46,8 @@ impl ModelId {
         &self.0
     }
 
-    /// The directory name that stands for this model: `org--name`. `--` in a name is refused, so
-    /// two models never meet in one directory.
+    /// The directory name that stands for this model: `org--name`, `datasets--org--name`. `--` in a
+    /// name is refused, so two models never meet in one directory.
     #[must_use]
     pub fn dir_name(&self) -> String {
         self.0.replace('/', "--")
@@ -53,8 +56,21 @@ impl ModelId {
     /// The model a [`dir_name`](Self::dir_name) stands for.
     #[must_use]
     pub fn from_dir_name(name: &str) -> Option<Self> {
-        name.replacen("--", "/", 1).parse().ok()
+        name.replace("--", "/").parse().ok()
     }
+
+    /// `datasets/` or `spaces/`, or nothing, and the name behind it.
+    #[cfg(feature = "hub")]
+    pub(crate) fn split_prefix(&self) -> (&'static str, &str) {
+        split_prefix(&self.0)
+    }
+}
+
+fn split_prefix(text: &str) -> (&'static str, &str) {
+    PREFIXES
+        .iter()
+        .find_map(|prefix| Some((*prefix, text.strip_prefix(prefix)?)))
+        .unwrap_or(("", text))
 }
 
 impl FromStr for ModelId {
@@ -62,11 +78,12 @@ impl FromStr for ModelId {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let refuse = |why| Err(NameError::new("model name", text, why));
-        if text.len() > MAX_MODEL {
+        let (_, name) = split_prefix(text);
+        if name.len() > MAX_MODEL {
             return refuse("it is longer than 96 bytes");
         }
-        if text.matches('/').count() > 1 {
-            return refuse("write org/name or name");
+        if name.matches('/').count() > 1 {
+            return refuse("write org/name or name, or datasets/ or spaces/ before it");
         }
         if text.contains("--") || text.contains("..") {
             return refuse("\"--\" and \"..\" are not allowed");
@@ -263,14 +280,43 @@ mod tests {
 
     #[test]
     fn model_names_never_become_paths_unchecked() {
-        for good in ["gpt2", "org/name", "Qwen/Qwen2.5-7B_x", "a/b"] {
+        for good in [
+            "gpt2",
+            "org/name",
+            "Qwen/Qwen2.5-7B_x",
+            "a/b",
+            "datasets/a/b",
+            "spaces/a/b",
+            "datasets/squad",
+            "datasets",
+        ] {
             let id: ModelId = good.parse().unwrap();
             assert_eq!(ModelId::from_dir_name(&id.dir_name()), Some(id));
         }
         let long = "x".repeat(97);
         for bad in [
-            "", "/", "a/", "/a", "a/b/c", "../a", "a/..", "a--b", ".a", "a/.b", "-a", "a-", "a b",
-            "a\nb", "ä", "a\\b", &long,
+            "",
+            "/",
+            "a/",
+            "/a",
+            "a/b/c",
+            "models/a/b",
+            "datasets/",
+            "datasets/a/b/c",
+            "datasets/datasets/a/b",
+            "spaces/../a",
+            "../a",
+            "a/..",
+            "a--b",
+            ".a",
+            "a/.b",
+            "-a",
+            "a-",
+            "a b",
+            "a\nb",
+            "ä",
+            "a\\b",
+            &long,
         ] {
             assert!(bad.parse::<ModelId>().is_err(), "{bad:?}");
         }

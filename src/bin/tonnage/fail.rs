@@ -38,6 +38,7 @@ fn code(kind: ErrorKind) -> u8 {
         ErrorKind::NotFound => 3,
         ErrorKind::Damaged => 4,
         ErrorKind::NoSpace => 5,
+        ErrorKind::Hub => 6,
         ErrorKind::Busy => 7,
         ErrorKind::Cancelled => 130,
         _ => 1,

@@ -1,0 +1,28 @@
+//! The hub: what a repository holds, and the bytes of its files.
+//!
+//! A [`Client`] speaks the hub's own protocol over HTTP/1.1. It follows redirects itself, so that
+//! the token goes to the hub's own origin and nowhere else, and it checks every answer against what
+//! was asked for; what the bytes are is checked by who asked for them, against
+//! [`RemoteFile::upstream`].
+//!
+//! Futures run on a tokio runtime with time and I/O enabled. Nothing here reads the environment,
+//! with one exception: with [`Proxy::System`] the HTTP library reads `HTTPS_PROXY`, `HTTP_PROXY`,
+//! `ALL_PROXY` and `NO_PROXY`, and the TLS library reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+
+mod auth;
+mod client;
+mod config;
+mod range;
+mod refs;
+mod repo;
+mod retry;
+mod tree;
+
+pub use auth::{Discovery, Token};
+pub use client::Client;
+pub use config::{Config, Proxy};
+pub use range::Body;
+pub use refs::{Commit, User};
+pub use repo::RepoKind;
+pub use retry::Retry;
+pub use tree::RemoteFile;
