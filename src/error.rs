@@ -5,6 +5,8 @@
 mod fs;
 #[cfg(feature = "hub")]
 mod hub;
+#[cfg(feature = "hub")]
+mod pull;
 mod source;
 mod store;
 mod view;
@@ -12,6 +14,8 @@ mod view;
 pub use fs::FsError;
 #[cfg(feature = "hub")]
 pub use hub::HubError;
+#[cfg(feature = "hub")]
+pub use pull::PullError;
 pub use source::SourceError;
 pub use store::StoreError;
 pub use view::{Differences, ViewError};

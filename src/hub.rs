@@ -9,20 +9,47 @@
 //! with one exception: with [`Proxy::System`] the HTTP library reads `HTTPS_PROXY`, `HTTP_PROXY`,
 //! `ALL_PROXY` and `NO_PROXY`, and the TLS library reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
+use crate::error::PullError;
+
 mod auth;
 mod client;
 mod config;
+mod digester;
+mod fetch;
+mod hasher;
+mod limit;
+mod part;
+mod plan;
+mod progress;
+mod pull;
 mod range;
 mod refs;
 mod repo;
 mod retry;
+mod select;
+mod stage;
 mod tree;
 
 pub use auth::{Discovery, Token};
 pub use client::Client;
 pub use config::{Config, Proxy};
+pub use limit::RateLimit;
+pub use plan::{FileState, Plan, PlannedFile, PullRequest, plan};
+pub use progress::{FileSnapshot, PullProgress, Snapshot, Stage};
+pub use pull::{Pulled, pull};
 pub use range::Body;
 pub use refs::{Commit, User};
 pub use repo::RepoKind;
 pub use retry::Retry;
+pub use select::Selection;
 pub use tree::RemoteFile;
+
+/// Runs what waits for the disk where it holds up no other task.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PullError> + Send + 'static,
+) -> Result<T, PullError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => Err(PullError::Stopped { what: e.to_string() }),
+    }
+}

@@ -7,13 +7,16 @@ mod catalog;
 mod fsck;
 mod gc;
 mod holds;
-mod import;
+pub(crate) mod import;
 pub(crate) mod index;
 mod ingest;
 mod layout;
 mod lease;
+pub(crate) mod partial;
 mod rebuild;
 mod recovery;
+#[cfg(feature = "hub")]
+mod upstream;
 mod walk;
 
 #[cfg(test)]
@@ -24,9 +27,12 @@ pub use fsck::{Fsck, Problem};
 pub use gc::Collected;
 pub(crate) use gc::{Removal, empty_dir};
 pub use holds::ExternalView;
+#[cfg(feature = "hub")]
+pub(crate) use ingest::now;
 pub use ingest::{AddOptions, Added, Take};
 pub use layout::Access;
 pub use lease::Lease;
+pub use partial::{Partial, TIME_TO_LIVE};
 pub use rebuild::Rebuilt;
 
 use std::path::Path;
@@ -45,7 +51,7 @@ pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 /// Any number of processes may have one store open and change it at once. A `Store` must not be
 /// used across `fork`.
 pub struct Store {
-    layout: Layout,
+    layout: Arc<Layout>,
     index: Index,
     threads: usize,
 }
@@ -69,7 +75,7 @@ impl Store {
         threads: usize,
     ) -> Result<Self> {
         let (layout, index) = Layout::open(fs, path, access)?;
-        let store = Self { layout, index, threads };
+        let store = Self { layout: Arc::new(layout), index, threads };
         if store.index.is_writable() && access == Access::Write {
             store.sweep_dead_imports()?;
         }
@@ -83,6 +89,11 @@ impl Store {
     }
 
     pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    #[cfg(feature = "hub")]
+    pub(crate) fn layout_arc(&self) -> &Arc<Layout> {
         &self.layout
     }
 

@@ -120,6 +120,18 @@ impl Manifest {
         blobs
     }
 
+    /// The file at `path`.
+    #[must_use]
+    pub fn file(&self, path: &FilePath) -> Option<&ManifestFile> {
+        let at = self.files.binary_search_by(|file| file.path.cmp(path)).ok()?;
+        self.files.get(at)
+    }
+
+    /// Whether every file of `other` is in it.
+    pub(crate) fn includes(&self, other: &Self) -> bool {
+        other.files.iter().all(|file| self.file(&file.path) == Some(file))
+    }
+
     /// The revision this manifest is, when `hash` is its name.
     #[must_use]
     pub fn revision(&self, hash: BlobHash) -> Revision {

@@ -65,7 +65,8 @@ pub fn remove(store: &Store, revisions: &[Resolved], options: RemoveOptions) -> 
     let views = store.live_views()?;
     let mut freed = Freed::default();
     for revision in revisions {
-        let external: Vec<_> = external_views(store, &views, &revision.manifest).collect();
+        let manifests = store.manifests_of(revision)?;
+        let external: Vec<_> = external_views(store, &views, &manifests).collect();
         let kept =
             |why| Kept { model: revision.model.clone(), revision: revision.revision.clone(), why };
         if let Some(view) = external.first().filter(|_| !options.force) {
@@ -119,11 +120,11 @@ pub fn collectable(store: &Store) -> Result<Collected> {
 fn external_views<'v>(
     store: &'v Store,
     views: &'v [ExternalView],
-    manifest: &'v BlobHash,
+    manifests: &'v [BlobHash],
 ) -> impl Iterator<Item = &'v ExternalView> {
-    views
-        .iter()
-        .filter(move |view| view.manifest == *manifest && !view.path.starts_with(store.path()))
+    views.iter().filter(move |view| {
+        manifests.contains(&view.manifest) && !view.path.starts_with(store.path())
+    })
 }
 
 /// Moves managed views whose revision is gone to the trash, so that their links to blobs go too.
@@ -132,10 +133,9 @@ fn trash_dead_views(store: &Store) -> Result<()> {
     // be taken for one whose revision is gone.
     let _lock = store.lock_views()?;
     let views = store.registered_views()?;
-    let alive = store.index().read(|reader| reader.revisions())?;
+    let alive = store.index().read(|reader| reader.manifests())?;
     let is_dead = |view: &ExternalView| {
-        view.path.starts_with(store.path())
-            && alive.iter().all(|(_, row)| row.manifest != view.manifest)
+        view.path.starts_with(store.path()) && !alive.contains(&view.manifest)
     };
     for view in views.iter().filter(|view| is_dead(view)) {
         // Another revision's view may stand at this path by now.

@@ -63,12 +63,13 @@ pub fn why(store: &Store, text: &str) -> Result<Why> {
         let revision =
             Resolved { model: row.model, revision: row.revision, manifest: row.manifest, id };
         let manifest = store.manifest(&revision)?;
+        let presented = store.manifests_of(&revision)?;
         let files = manifest.files().iter().filter(|file| file.blob == blob);
         needed_by.push(Need {
             paths: files.map(|file| file.path.clone()).collect(),
             views: views
                 .iter()
-                .filter(|view| view.manifest == revision.manifest)
+                .filter(|view| presented.contains(&view.manifest))
                 .map(|view| view.path.clone())
                 .collect(),
             leased: store.is_leased(&revision)?,

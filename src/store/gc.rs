@@ -49,10 +49,14 @@ impl Store {
             Err(e) => return Err(e),
         };
         let writer = self.index.begin_write()?;
-        let Some(_lease_lock) = self.lock_out_leases(&revision.manifest)? else {
-            return Ok(Removal::Leased);
-        };
         let error = |e| self.index.error(e);
+        let mut lease_locks = Vec::new();
+        for manifest in
+            writer.former(revision.id).map_err(error)?.iter().chain([&revision.manifest])
+        {
+            let Some(lock) = self.lock_out_leases(manifest)? else { return Ok(Removal::Leased) };
+            lease_locks.push(lock);
+        }
         let current = writer.revision(revision.id).map_err(error)?;
         if current.is_none_or(|row| row.manifest != revision.manifest) {
             return Ok(Removal::Gone);
@@ -191,7 +195,7 @@ impl Store {
             self.trash(&self.layout.blobs, &blob.to_string())?;
             writer.remove_blob(blob).map_err(error)?;
         }
-        writer.remove_dead_sha256().map_err(error)?;
+        writer.remove_dead_aliases().map_err(error)?;
         writer.commit().map_err(error)?;
         Ok(blobs.len() as u64)
     }

@@ -7,17 +7,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::index::{BlobState, RevisionId, RevisionRow, Stamp};
 use super::layout::Layout;
-use super::{Result, Store};
+use super::{Result, Store, partial};
 use crate::digest::tree::Cv;
-use crate::digest::{BlobHash, Sha256};
+use crate::digest::{BlobHash, Upstream};
 use crate::error::{SourceError, StoreError};
 use crate::fs::durable::{self, Batch};
 use crate::fs::{Dir, File, Kind, LockKind, Open, Rename};
-use crate::model::{Manifest, RefName};
+use crate::model::{Manifest, ModelId, RefName, Revision};
 
 pub(super) const LOCK: &str = ".lock";
 
@@ -25,14 +25,17 @@ pub(super) const LOCK: &str = ".lock";
 const BLOB_MODE: u32 = 0o444;
 
 /// A staging directory, held until it is dropped.
-pub(super) struct Import<'s> {
-    layout: &'s Layout,
+#[derive(Debug)]
+pub(crate) struct Import {
+    layout: Arc<Layout>,
     name: String,
     dir: Dir,
     _lock: File,
     batch: Batch,
     /// Blobs whose file is not as it was published: the bytes at hand take its place.
     suspects: Mutex<HashSet<BlobHash>>,
+    /// Its parts are kept for a later process.
+    resumable: bool,
 }
 
 /// What S2 did for a blob.
@@ -46,44 +49,63 @@ enum Linked {
 
 /// What was learned of a blob while its bytes were read.
 #[derive(Debug, Default)]
-pub(super) struct Learned {
+pub(crate) struct Learned {
     pub subtrees: HashMap<BlobHash, Vec<Cv>>,
-    pub sha256: HashMap<Sha256, BlobHash>,
+    pub aliases: HashMap<Upstream, BlobHash>,
 }
 
-impl<'s> Import<'s> {
+impl Import {
     /// S0.
-    pub fn begin(layout: &'s Layout) -> Result<Self> {
+    pub fn begin(layout: &Arc<Layout>) -> Result<Self> {
         loop {
             let name = format!("{:016x}", fastrand::u64(..));
             match layout.staging.make_dir(&name) {
                 Err(e) if e.is_exists() => continue,
-                Err(e) if e.is_not_found() => {
-                    layout.check_still_there()?;
-                    return Err(e.into());
-                }
-                other => other?,
+                other => still_there(layout, other)?,
             }
-            // A sweeper that came between these lines took the directory for a dead import's:
-            // then the lock is taken, or the file that is locked is not the one that is there.
-            let held = layout.staging.open_dir(&name).and_then(|dir| {
-                let lock = dir.open_file(LOCK, Open::Ensure)?;
-                let held =
-                    lock.try_lock(LockKind::Exclusive)? && dir.stat(LOCK)?.ino == lock.stat()?.ino;
-                Ok(held.then_some((dir, lock)))
-            });
-            match held {
-                Ok(Some((dir, lock))) => {
-                    let (batch, suspects) = (Batch::default(), Mutex::default());
-                    return Ok(Self { layout, name, dir, _lock: lock, batch, suspects });
+            match hold(layout, &name) {
+                Ok(Held::Ours(dir, lock)) => {
+                    return Ok(Self::new(layout, name, dir, lock, false));
                 }
-                Ok(None) => {}
-                Err(e) if e.is_not_found() => layout.check_still_there()?,
+                Ok(Held::Others | Held::Gone) => {}
                 Err(e) => {
                     let _ = layout.staging.remove_dir(&name);
-                    return Err(e.into());
+                    return Err(e);
                 }
             }
+        }
+    }
+
+    /// S0 for an import that another process can go on with: the directory is named by the caller,
+    /// and its parts stay when this process ends. `None` while somebody else holds it.
+    #[cfg(feature = "hub")]
+    pub fn resume(layout: &Arc<Layout>, name: &str) -> Result<Option<Self>> {
+        loop {
+            match layout.staging.make_dir(name) {
+                Err(e) if e.is_exists() => {}
+                other => still_there(layout, other)?,
+            }
+            match hold(layout, name)? {
+                Held::Ours(dir, lock) => {
+                    // What a killed owner had on its way to publication.
+                    remove_all(&dir, |name| !partial::is_kept(name))?;
+                    return Ok(Some(Self::new(layout, name.to_owned(), dir, lock, true)));
+                }
+                Held::Others => return Ok(None),
+                Held::Gone => {}
+            }
+        }
+    }
+
+    fn new(layout: &Arc<Layout>, name: String, dir: Dir, lock: File, resumable: bool) -> Self {
+        Self {
+            layout: layout.clone(),
+            name,
+            dir,
+            _lock: lock,
+            batch: Batch::default(),
+            suspects: Mutex::default(),
+            resumable,
         }
     }
 
@@ -123,6 +145,24 @@ impl<'s> Import<'s> {
         Ok(self.dir.rename(part, &self.dir, blob.hex(), Rename::Replace)?)
     }
 
+    /// As [`seal`](Self::seal), and the part keeps its name: should this process die while the bytes
+    /// become durable, which can take long, the next one goes on with it.
+    #[cfg(feature = "hub")]
+    pub fn seal_by_link(&self, part: &str, file: &File, blob: &BlobHash) -> Result<()> {
+        file.set_mode(BLOB_MODE)?;
+        self.batch.add(file);
+        match self.dir.link(part, &self.dir, blob.hex()) {
+            Err(e) if !e.is_exists() => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes what was sealed so far durable. When that fails, no later sync can be believed for it.
+    #[cfg(feature = "hub")]
+    pub fn settle(&self) -> Result<()> {
+        Ok(self.batch.finish(&self.dir)?)
+    }
+
     pub fn discard(&self, part: &str) -> Result<()> {
         match self.dir.remove_file(part) {
             Err(e) if !e.is_not_found() => Err(e.into()),
@@ -130,9 +170,10 @@ impl<'s> Import<'s> {
         }
     }
 
-    /// S2 to S4: publishes the staged blobs as a revision, and sets `refs` to it.
+    /// S2 to S4: publishes the staged blobs as a revision, and sets `refs` to it. The revision may
+    /// be there with a part of these files.
     pub fn publish(
-        self,
+        &self,
         store: &Store,
         manifest: &Manifest,
         learned: &Learned,
@@ -166,12 +207,7 @@ impl<'s> Import<'s> {
 
         let row = RevisionRow::new(manifest, name, now);
         self.commit(store, &row, &blobs, &healed, learned, refs)?; // S4
-        for name in refs {
-            // Should, not must: what a rebuild of the index takes refs from.
-            let _ = self.layout.refs.ensure_dir(row.model.dir_name()).and_then(|dir| {
-                durable::replace_lazily(&dir, &name.file_name(), row.revision.as_str().as_bytes())
-            });
-        }
+        store.note_refs(&row.model, &row.revision, refs);
         store.touch(&name);
         Ok(name)
     }
@@ -267,8 +303,8 @@ impl<'s> Import<'s> {
             for (blob, subtrees) in &learned.subtrees {
                 writer.set_subtrees(blob, subtrees)?;
             }
-            for (digest, blob) in &learned.sha256 {
-                writer.set_sha256(digest, blob)?;
+            for (digest, blob) in &learned.aliases {
+                writer.set_alias(digest, blob)?;
             }
             for name in refs {
                 writer.set_ref(&row.model, name, id)?;
@@ -297,27 +333,86 @@ fn manifest_name(manifest: &BlobHash) -> String {
     format!("{manifest}.manifest")
 }
 
-impl Drop for Import<'_> {
+impl Drop for Import {
     /// S5. What cannot be removed here is swept as a dead import later.
     fn drop(&mut self) {
-        let _ = remove_import(&self.layout.staging, &self.name, &self.dir);
+        let _ = if self.resumable {
+            partial::leave(&self.layout.staging, &self.name, &self.dir)
+        } else {
+            remove_import(&self.layout.staging, &self.name, &self.dir)
+        };
     }
 }
 
 /// Empties and removes an import's directory; the lock file goes last.
 pub(super) fn remove_import(staging: &Dir, name: &str, dir: &Dir) -> Result<()> {
-    for entry in dir.list()? {
-        if entry.name != LOCK {
-            dir.remove_file(&entry.name)?;
-        }
-    }
+    remove_all(dir, |_| true)?;
     dir.remove_file(LOCK)?;
     Ok(staging.remove_dir(name)?)
 }
 
+/// Removes what `which` says, but for the lock file.
+pub(super) fn remove_all(dir: &Dir, which: impl Fn(&OsStr) -> bool) -> Result<()> {
+    for entry in dir.list()? {
+        if entry.name != LOCK && which(&entry.name) {
+            dir.remove_file(&entry.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// What came of the wish to hold a staging directory.
+enum Held {
+    Ours(Dir, File),
+    /// Somebody else holds it.
+    Others,
+    /// It was removed meanwhile.
+    Gone,
+}
+
+fn hold(layout: &Layout, name: &str) -> Result<Held> {
+    // A sweeper that came between mkdir and lock took the directory for a dead import's: then the
+    // lock is taken, or the file that is locked is not the one that is there.
+    let held = layout.staging.open_dir(name).and_then(|dir| {
+        let lock = dir.open_file(LOCK, Open::Ensure)?;
+        if !lock.try_lock(LockKind::Exclusive)? {
+            return Ok(Held::Others);
+        }
+        let same = dir.stat(LOCK)?.ino == lock.stat()?.ino;
+        Ok(if same { Held::Ours(dir, lock) } else { Held::Gone })
+    });
+    match held {
+        Err(e) if e.is_not_found() => {
+            layout.check_still_there()?;
+            Ok(Held::Gone)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// `done`, or, when nothing is there any more, that the store was removed.
+fn still_there(layout: &Layout, done: crate::fs::Result<()>) -> Result<()> {
+    match done {
+        Err(e) if e.is_not_found() => {
+            layout.check_still_there()?;
+            Err(e.into())
+        }
+        other => Ok(other?),
+    }
+}
+
 impl Store {
+    /// Notes what refs point to. Should, not must: what a rebuild of the index takes refs from.
+    pub(super) fn note_refs(&self, model: &ModelId, revision: &Revision, refs: &[RefName]) {
+        for name in refs {
+            let _ = self.layout.refs.ensure_dir(model.dir_name()).and_then(|dir| {
+                durable::replace_lazily(&dir, &name.file_name(), revision.as_str().as_bytes())
+            });
+        }
+    }
+
     /// An error when this process may not write to the store.
-    pub(super) fn check_writable(&self) -> Result<()> {
+    pub(crate) fn check_writable(&self) -> Result<()> {
         if self.index.is_writable() {
             Ok(())
         } else {

@@ -2,6 +2,8 @@
 //!
 //! The only room that knows redb. It is derived data: blobs and manifests are enough to rebuild it.
 
+#[cfg(feature = "hub")]
+mod alias;
 mod backend;
 mod read;
 mod tables;

@@ -15,10 +15,10 @@ use rustix::io::Errno;
 use super::import::{Import, Learned};
 use super::walk::{Source, walk};
 use super::{Result, Store};
-use crate::digest::BlobHash;
 use crate::digest::pool::{self, Cause, Digests, Failure, Job, Opened};
 use crate::digest::stream::{Sink, StreamError};
 use crate::digest::tree::GROUP;
+use crate::digest::{BlobHash, Upstream};
 use crate::error::{FsError, SourceError, StoreError};
 use crate::fs::{File, Fs, Kind, Open, Stat};
 use crate::model::{Manifest, ManifestFile, ModelId, RefName, Revision};
@@ -83,7 +83,7 @@ pub struct Added {
 /// One run of `add`.
 struct Ingest<'a> {
     store: &'a Store,
-    import: &'a Import<'a>,
+    import: &'a Import,
     options: &'a AddOptions,
     sources: &'a [Source],
     progress: &'a Progress,
@@ -410,7 +410,7 @@ impl Ingest<'_> {
             results.learned.subtrees.insert(blob, groups);
         }
         if let Some(digest) = sha256 {
-            results.learned.sha256.insert(digest, blob);
+            results.learned.aliases.insert(Upstream::Sha256(digest), blob);
         }
         let file = ManifestFile { path: source.path.clone(), size, blob, sha256, git: None };
         results.files.insert(taken.index, file);
@@ -446,7 +446,7 @@ fn remove_sources(fs: &dyn Fs, sources: &[Source]) -> Result<()> {
 }
 
 /// Seconds since the epoch.
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))

@@ -37,8 +37,7 @@ impl Store {
         }
         // The revision may have gone between the question and the lock: its remover held the
         // lock until its transaction was through.
-        let row = self.index.read(|reader| reader.revision(revision.id))?;
-        if row.is_none_or(|row| row.manifest != revision.manifest) {
+        if !self.manifests_of(revision)?.contains(&revision.manifest) {
             return Err(gone());
         }
         Ok(Lease { _manifest: file })
@@ -46,7 +45,27 @@ impl Store {
 
     /// Whether a running process holds a lease on the revision.
     pub(crate) fn is_leased(&self, revision: &Resolved) -> Result<bool> {
-        Ok(self.lock_out_leases(&revision.manifest)?.is_none())
+        for manifest in self.manifests_of(revision)? {
+            if self.lock_out_leases(&manifest)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The revision's manifest, and those it had before a pull added files to it: views are
+    /// registered by them, and leases are locks on them. None when it is gone.
+    pub(crate) fn manifests_of(&self, revision: &Resolved) -> Result<Vec<BlobHash>> {
+        self.index.read(|reader| {
+            let Some(row) = reader.revision(revision.id)? else { return Ok(Vec::new()) };
+            // A rebuild gives new numbers.
+            if row.model != revision.model || row.revision != revision.revision {
+                return Ok(Vec::new());
+            }
+            let mut all = reader.former(revision.id)?;
+            all.push(row.manifest);
+            Ok(all)
+        })
     }
 
     /// The manifest's lock, exclusive, or `None` while somebody leases the revision.

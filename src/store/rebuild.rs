@@ -1,6 +1,6 @@
 //! A new index from what is on disk: blobs, manifests, refs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,23 +71,47 @@ fn fill(layout: &Layout, index: &Index) -> Result<Rebuilt> {
     let mut rebuilt = Rebuilt::default();
     let mut blobs = HashSet::new();
     let writer = index.begin_write()?;
+    // One revision's manifests, when a pull added files to it: the one with the most files is it.
+    let mut revisions: HashMap<_, Vec<(u64, BlobHash, Manifest)>> = HashMap::new();
     for entry in layout.manifests.list()? {
         let Some(name) = blob_name(&entry) else { continue };
-        let (manifest, stamps) = match whole(layout, &name)? {
+        let (manifest, _) = match whole(layout, &name)? {
             Ok(whole) => whole,
             Err(why) => {
                 rebuilt.left_out.push(why);
                 continue;
             }
         };
-        let added = layout.manifests.stat(&entry.name)?.mtime_ns.div_euclid(1_000_000_000);
+        let key = (manifest.model.clone(), manifest.revision(name));
+        let files = manifest.files().len() as u64;
+        revisions.entry(key).or_default().push((files, name, manifest));
+    }
+    for mut manifests in revisions.into_values() {
+        manifests.sort_unstable_by_key(|(files, name, _)| (*files, *name));
+        let Some((_, name, manifest)) = manifests.pop() else { continue };
+        let stamps = match whole(layout, &name)? {
+            Ok((_, stamps)) => stamps,
+            Err(why) => {
+                rebuilt.left_out.push(why);
+                continue;
+            }
+        };
+        let added = layout.manifests.stat(name.to_string())?.mtime_ns.div_euclid(1_000_000_000);
         let row = RevisionRow::new(&manifest, name, added);
         blobs.extend(stamps.iter().map(|(blob, _)| *blob));
         let write = || {
-            writer.insert_revision(&row, &stamps)?;
+            let id = writer.insert_revision(&row, &stamps)?;
             for file in manifest.files() {
                 if let Some(digest) = &file.sha256 {
                     writer.set_sha256(digest, &file.blob)?;
+                }
+                if let Some(digest) = &file.git {
+                    writer.set_git(digest, &file.blob)?;
+                }
+            }
+            for (_, former, files) in &manifests {
+                if manifest.includes(files) {
+                    writer.insert_former(id, former)?;
                 }
             }
             Ok(())

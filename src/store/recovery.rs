@@ -3,11 +3,12 @@
 use rustix::io::Errno;
 
 use super::import::{LOCK, remove_import};
-use super::{Result, Store};
+use super::{Result, Store, partial};
 use crate::fs::{Dir, LockKind, Open};
 
 impl Store {
-    /// Removes the staging directories whose holder died (I6), and returns how many there were.
+    /// Removes the staging directories whose holder died (I6), and returns how many there were. A
+    /// partial download is given its time to live.
     pub(crate) fn sweep_dead_imports(&self) -> Result<u64> {
         let staging = &self.layout.staging;
         let mut swept = 0;
@@ -24,10 +25,14 @@ impl Store {
         Ok(swept)
     }
 
-    /// How many staging directories nobody holds.
+    /// How many staging directories nobody holds. Partial downloads wait for somebody who goes on
+    /// with them, and do not count.
     pub(crate) fn dead_imports(&self) -> Result<u64> {
         let mut dead = 0;
         for entry in self.layout.staging.list()? {
+            if entry.name.to_str().is_some_and(partial::is_pull) {
+                continue;
+            }
             let dir = match self.layout.staging.open_dir(&entry.name) {
                 Ok(dir) => dir,
                 Err(e) if e.is_not_found() => continue,
@@ -59,6 +64,9 @@ fn sweep(staging: &Dir, name: &str) -> Result<bool> {
         Err(e) => return Err(e.into()),
     };
     if !lock.try_lock(LockKind::Exclusive)? {
+        return Ok(false);
+    }
+    if partial::is_pull(name) && !partial::is_expired(&dir, &lock)? {
         return Ok(false);
     }
     match remove_import(staging, name, &dir) {

@@ -1,20 +1,20 @@
 //! Questions to one snapshot of the index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable};
+use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable, TableError};
 
 use super::Result;
 use super::tables::{
-    BLOBS, BY_MODEL, BlobRow, EDGES, REFS, REVISIONS, RevisionId, RevisionRow, SHA256, SUBTREES,
-    corrupted,
+    BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, REFS, REVISIONS, RevisionId, RevisionRow, SHA256,
+    SUBTREES, corrupted,
 };
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Sha256};
 use crate::model::{ModelId, RefName};
 
 /// One snapshot.
-pub(crate) struct Reader(ReadTransaction);
+pub(crate) struct Reader(pub(super) ReadTransaction);
 
 /// Bytes of a revision, each blob counted once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,5 +151,38 @@ impl Reader {
     pub fn by_sha256(&self, digest: &Sha256) -> Result<Option<BlobHash>> {
         let table = self.0.open_table(SHA256)?;
         Ok(table.get(digest.as_bytes())?.map(|blob| BlobHash::from_bytes(*blob.value())))
+    }
+
+    /// The manifests a revision had before.
+    pub fn former(&self, id: RevisionId) -> Result<Vec<BlobHash>> {
+        let Some(table) = there(self.0.open_multimap_table(FORMER))? else {
+            return Ok(Vec::new());
+        };
+        table.get(id)?.map(|manifest| Ok(BlobHash::from_bytes(*manifest?.value()))).collect()
+    }
+
+    /// The manifests of all revisions, former ones included.
+    pub fn manifests(&self) -> Result<HashSet<BlobHash>> {
+        let mut all = HashSet::new();
+        for row in self.0.open_table(REVISIONS)?.iter()? {
+            all.insert(BlobHash::from_bytes(row?.1.value().2));
+        }
+        if let Some(table) = there(self.0.open_multimap_table(FORMER))? {
+            for row in table.iter()? {
+                for manifest in row?.1 {
+                    all.insert(BlobHash::from_bytes(*manifest?.value()));
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// The table, unless the index was made by a version that did not know it.
+pub(super) fn there<T>(opened: std::result::Result<T, TableError>) -> Result<Option<T>> {
+    match opened {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(e) => Err(e.into()),
     }
 }

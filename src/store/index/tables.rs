@@ -32,6 +32,12 @@ pub(super) const EDGES: MultimapTableDefinition<Key, (RevisionId, u64)> =
     MultimapTableDefinition::new("edges");
 /// The chaining values of a blob's 1 MiB subtrees, 32 bytes each, for blobs over 1 MiB.
 pub(super) const SUBTREES: TableDefinition<Key, &[u8]> = TableDefinition::new("subtrees");
+/// Revision → the manifests it had before a pull added files to it. Leases are locks on them, and
+/// views are registered by them.
+pub(super) const FORMER: MultimapTableDefinition<RevisionId, Key> =
+    MultimapTableDefinition::new("former");
+/// git blob SHA-1 → blob
+pub(super) const GIT_SHA1: TableDefinition<&[u8; 20], Key> = TableDefinition::new("git_sha1");
 /// SHA-256 → blob
 pub(super) const SHA256: TableDefinition<Key, Key> = TableDefinition::new("sha256");
 

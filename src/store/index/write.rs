@@ -4,11 +4,11 @@ use redb::{ReadableMultimapTable, ReadableTable, WriteTransaction};
 
 use super::Result;
 use super::tables::{
-    BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, REFS, REVISIONS, RevisionId, RevisionRow, SHA256,
-    SUBTREES, Stamp,
+    BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, REFS, REVISIONS, RevisionId,
+    RevisionRow, SHA256, SUBTREES, Stamp,
 };
 use crate::digest::tree::Cv;
-use crate::digest::{BlobHash, Sha256};
+use crate::digest::{BlobHash, GitSha1, Sha256, Upstream};
 use crate::model::{ModelId, RefName, Revision};
 
 /// One write transaction.
@@ -28,6 +28,8 @@ impl Writer {
         self.0.open_multimap_table(EDGES)?;
         self.0.open_table(SUBTREES)?;
         self.0.open_table(SHA256)?;
+        self.0.open_table(GIT_SHA1)?;
+        self.0.open_multimap_table(FORMER)?;
         Ok(())
     }
 
@@ -45,10 +47,19 @@ impl Writer {
         Ok(names.get((model.as_str(), revision.as_str()))?.map(|id| id.value()))
     }
 
-    /// The manifests of all revisions.
+    /// The manifests of all revisions, former ones included.
     pub fn manifests(&self) -> Result<Vec<BlobHash>> {
         let table = self.0.open_table(REVISIONS)?;
-        table.iter()?.map(|row| Ok(BlobHash::from_bytes(row?.1.value().2))).collect()
+        let mut all: Vec<_> = table
+            .iter()?
+            .map(|row| Ok(BlobHash::from_bytes(row?.1.value().2)))
+            .collect::<Result<_>>()?;
+        for row in self.0.open_multimap_table(FORMER)?.iter()? {
+            for manifest in row?.1 {
+                all.push(BlobHash::from_bytes(*manifest?.value()));
+            }
+        }
+        Ok(all)
     }
 
     /// I2, I4: rows, edges and revision change in this one transaction; the caller has stated
@@ -59,7 +70,10 @@ impl Writer {
         blobs: &[(BlobHash, Stamp)],
     ) -> Result<RevisionId> {
         let id = match self.find(&row.model, &row.revision)? {
-            Some(id) => id,
+            Some(id) => {
+                self.replace_manifest(id, row)?;
+                id
+            }
             None => self.new_revision(row)?,
         };
         let mut table = self.0.open_table(BLOBS)?;
@@ -87,11 +101,43 @@ impl Writer {
         Ok(id)
     }
 
+    /// A revision that is there gets `row`'s manifest. It must have all that the one before has,
+    /// which stays for those who hold on to it.
+    fn replace_manifest(&self, id: RevisionId, row: &RevisionRow) -> Result<()> {
+        let Some(before) = self.revision(id)?.filter(|before| before.manifest != row.manifest)
+        else {
+            return Ok(());
+        };
+        let mut former = self.0.open_multimap_table(FORMER)?;
+        former.insert(id, before.manifest.as_bytes())?;
+        former.remove(id, row.manifest.as_bytes())?;
+        let (model, revision) = (row.model.as_str(), row.revision.as_str());
+        let manifest = *row.manifest.as_bytes();
+        self.0.open_table(REVISIONS)?.insert(
+            id,
+            (model, revision, manifest, row.files, row.size, before.added, before.pinned),
+        )?;
+        Ok(())
+    }
+
+    /// A manifest that the revision had before.
+    pub fn insert_former(&self, id: RevisionId, manifest: &BlobHash) -> Result<()> {
+        self.0.open_multimap_table(FORMER)?.insert(id, manifest.as_bytes())?;
+        Ok(())
+    }
+
+    /// The manifests a revision had before.
+    pub fn former(&self, id: RevisionId) -> Result<Vec<BlobHash>> {
+        let table = self.0.open_multimap_table(FORMER)?;
+        table.get(id)?.map(|manifest| Ok(BlobHash::from_bytes(*manifest?.value()))).collect()
+    }
+
     /// Drops a revision, its edges to `blobs` and its refs. Blobs left without edges become Dying.
     /// Gives back the refs that went.
     pub fn remove_revision(&self, id: RevisionId, blobs: &[BlobHash]) -> Result<Vec<RefName>> {
         let Some(row) = self.revision(id)? else { return Ok(Vec::new()) };
         self.0.open_table(REVISIONS)?.remove(id)?;
+        self.0.open_multimap_table(FORMER)?.remove_all(id)?;
         self.0.open_table(BY_MODEL)?.remove((row.model.as_str(), row.revision.as_str()))?;
         let mut edges = self.0.open_multimap_table(EDGES)?;
         for blob in blobs {
@@ -127,6 +173,12 @@ impl Writer {
             refs.remove((row.model.as_str(), name.as_str()))?;
         }
         Ok(gone)
+    }
+
+    #[cfg(feature = "hub")]
+    pub fn resolve_ref(&self, model: &ModelId, name: &RefName) -> Result<Option<RevisionId>> {
+        let table = self.0.open_table(REFS)?;
+        Ok(table.get((model.as_str(), name.as_str()))?.map(|id| id.value()))
     }
 
     pub fn set_ref(&self, model: &ModelId, name: &RefName, id: RevisionId) -> Result<()> {
@@ -187,11 +239,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops the SHA-256 names of blobs that have no row any more.
-    pub fn remove_dead_sha256(&self) -> Result<()> {
+    /// Drops the upstream names of blobs that have no row any more.
+    pub fn remove_dead_aliases(&self) -> Result<()> {
         let blobs = self.0.open_table(BLOBS)?;
         let mut dead = Vec::new();
         let mut table = self.0.open_table(SHA256)?;
+        for entry in table.iter()? {
+            let (digest, blob) = entry?;
+            if blobs.get(blob.value())?.is_none() {
+                dead.push(*digest.value());
+            }
+        }
+        for digest in dead {
+            table.remove(&digest)?;
+        }
+        let mut dead = Vec::new();
+        let mut table = self.0.open_table(GIT_SHA1)?;
         for entry in table.iter()? {
             let (digest, blob) = entry?;
             if blobs.get(blob.value())?.is_none() {
@@ -213,5 +276,17 @@ impl Writer {
     pub fn set_sha256(&self, digest: &Sha256, blob: &BlobHash) -> Result<()> {
         self.0.open_table(SHA256)?.insert(digest.as_bytes(), blob.as_bytes())?;
         Ok(())
+    }
+
+    pub fn set_git(&self, digest: &GitSha1, blob: &BlobHash) -> Result<()> {
+        self.0.open_table(GIT_SHA1)?.insert(digest.as_bytes(), blob.as_bytes())?;
+        Ok(())
+    }
+
+    pub fn set_alias(&self, digest: &Upstream, blob: &BlobHash) -> Result<()> {
+        match digest {
+            Upstream::Sha256(digest) => self.set_sha256(digest, blob),
+            Upstream::Git(digest) => self.set_git(digest, blob),
+        }
     }
 }

@@ -1,0 +1,191 @@
+//! Fetching: the files that are missing come into a pull's directory, and are right when they are
+//! said to be there.
+
+mod queue;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinSet;
+
+use super::digester::{Digesters, Event, Found};
+use super::limit::RateLimit;
+use super::progress::PullProgress;
+use super::{Client, RemoteFile};
+use crate::digest::tree::Cv;
+use crate::digest::{BlobHash, Upstream};
+use crate::error::{PullError, StoreError};
+use crate::fs::Dir;
+use crate::model::{ModelId, Revision};
+use crate::store::import::Import;
+use queue::Queue;
+
+/// What to fetch, and how.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub client: Client,
+    pub model: ModelId,
+    pub commit: Revision,
+    /// Each upstream digest once, and how many files of the repository have it.
+    pub files: Vec<(RemoteFile, u64)>,
+    pub jobs: usize,
+    pub limit: Option<Arc<RateLimit>>,
+    pub threads: usize,
+}
+
+/// A file that came, and is right.
+#[derive(Clone, Debug)]
+pub(super) struct Fetched {
+    pub upstream: Upstream,
+    pub size: u64,
+    pub blob: BlobHash,
+    /// The chaining values of its groups; none when there is but one.
+    pub groups: Vec<Cv>,
+}
+
+/// Shared by the workers.
+#[derive(Debug)]
+struct Run {
+    order: Order,
+    dir: Dir,
+    queue: Queue,
+    digesters: Digesters,
+    progress: Arc<PullProgress>,
+    /// Held by every task that may write: the directory's lock is given up when the last is gone.
+    _import: Arc<Import>,
+    /// Files whose bytes were wrong once.
+    suspect: Vec<AtomicBool>,
+}
+
+/// Fetches the files of `order` into `import`'s directory.
+///
+/// When the future is dropped, or fails, what came is kept.
+///
+/// # Errors
+/// [`PullError::ChecksumMismatch`], [`StoreError::NoSpace`], [`StoreError::Cancelled`], and what
+/// the hub, the network and the file system do, when patience with them is over.
+pub(super) async fn fetch(
+    order: Order,
+    import: &Arc<Import>,
+    progress: &Arc<PullProgress>,
+) -> Result<Vec<Fetched>, PullError> {
+    if order.files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let jobs = order.jobs.max(1);
+    let (sender, events) = unbounded_channel();
+    let no_threads = |e| PullError::Stopped { what: format!("no thread to digest with: {e}") };
+    let digesters = Digesters::start(order.threads, sender).map_err(no_threads)?;
+    let run = Arc::new(Run {
+        dir: import.dir().clone(),
+        queue: Queue::new(&order.files, jobs),
+        suspect: order.files.iter().map(|_| AtomicBool::new(false)).collect(),
+        digesters,
+        progress: progress.clone(),
+        _import: import.clone(),
+        order,
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..jobs {
+        workers.spawn(worker::work(run.clone()));
+    }
+    let done = run.supervise(&mut workers, events).await;
+    // Nobody writes any more when this returns.
+    workers.shutdown().await;
+    done
+}
+
+impl Run {
+    /// Waits until all files are there, or one cannot be had.
+    async fn supervise(
+        &self,
+        workers: &mut JoinSet<Result<(), PullError>>,
+        mut events: UnboundedReceiver<Event>,
+    ) -> Result<Vec<Fetched>, PullError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = self.progress.cancelled() => return Err(StoreError::Cancelled.into()),
+                event = events.recv() => match event {
+                    Some((index, found)) => self.found(index, found)?,
+                    None => return Err(PullError::Stopped { what: "digesting".to_owned() }),
+                },
+                ended = workers.join_next() => match ended {
+                    Some(Ok(Ok(()))) => {}
+                    Some(Ok(Err(e))) => return Err(e),
+                    Some(Err(e)) => return Err(PullError::Stopped { what: e.to_string() }),
+                    None => return Ok(self.queue.results()),
+                },
+            }
+        }
+    }
+
+    /// Does what the thread that digests a file found makes necessary.
+    fn found(&self, index: usize, found: Found) -> Result<(), PullError> {
+        match found {
+            Found::Digest(digest) => self.digested(index, digest),
+            Found::Lost(bytes) => {
+                if let Some(progress) = self.queue.progress(index) {
+                    self.progress.lost(&progress, bytes);
+                }
+                self.queue.wake();
+                Ok(())
+            }
+            Found::Useless => self.again(index),
+            Found::Failed(e) => Err(e.into()),
+        }
+    }
+
+    fn digested(&self, index: usize, digest: Upstream) -> Result<(), PullError> {
+        let Some((file, copies)) = self.order.files.get(index) else { return Ok(()) };
+        if digest != file.upstream {
+            self.refuse(index, &digest)?;
+            return self.again(index);
+        }
+        let Some(part) = self.queue.part(index) else { return Ok(()) };
+        let root = part.root().map_err(|e| PullError::Stopped { what: e.to_string() })?;
+        let (root, groups) = root;
+        let fetched = Fetched {
+            upstream: file.upstream,
+            size: file.size,
+            blob: BlobHash::from_bytes(root),
+            groups,
+        };
+        self.progress.finished(index, *copies);
+        self.queue.finish(index, fetched);
+        Ok(())
+    }
+
+    /// An error when the bytes of a file are wrong for the second time.
+    fn refuse(&self, index: usize, found: &Upstream) -> Result<(), PullError> {
+        let Some((file, _)) = self.order.files.get(index) else { return Ok(()) };
+        let again = self
+            .suspect
+            .get(index)
+            .is_some_and(|suspect| suspect.swap(true, std::sync::atomic::Ordering::Relaxed));
+        if !again {
+            return Ok(());
+        }
+        // What is wrong is not worth keeping.
+        super::part::Part::discard(&self.dir, &file.upstream)?;
+        Err(PullError::ChecksumMismatch {
+            model: self.order.model.clone(),
+            path: file.path.clone(),
+            expected: file.upstream.to_string(),
+            found: found.to_string(),
+        })
+    }
+
+    /// Drops a part, and begins the file anew.
+    fn again(&self, index: usize) -> Result<(), PullError> {
+        let Some((file, _)) = self.order.files.get(index) else { return Ok(()) };
+        if let (Some(progress), Some(part)) = (self.queue.progress(index), self.queue.part(index)) {
+            self.progress.lost(&progress, part.have());
+        }
+        super::part::Part::discard(&self.dir, &file.upstream)?;
+        self.queue.again(index);
+        Ok(())
+    }
+}

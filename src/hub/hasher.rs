@@ -1,0 +1,63 @@
+//! The digest that an upstream names bytes by, of bytes that come in order.
+
+use sha2::Digest;
+
+use crate::digest::{GitSha1, Sha256, Upstream};
+
+/// One of the two kinds.
+#[derive(Clone, Debug)]
+pub(super) enum Hasher {
+    Sha256(sha2::Sha256),
+    Git(sha1::Sha1),
+}
+
+impl Hasher {
+    /// For a file of `size` bytes whose digest should be `expected`: the same kind.
+    pub fn like(expected: &Upstream, size: u64) -> Self {
+        match expected {
+            Upstream::Sha256(_) => Self::Sha256(sha2::Sha256::new()),
+            Upstream::Git(_) => {
+                let mut hasher = sha1::Sha1::new();
+                hasher.update(format!("blob {size}\0").as_bytes());
+                Self::Git(hasher)
+            }
+        }
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Sha256(hasher) => hasher.update(bytes),
+            Self::Git(hasher) => hasher.update(bytes),
+        }
+    }
+
+    pub fn finish(self) -> Upstream {
+        match self {
+            Self::Sha256(hasher) => Upstream::Sha256(Sha256::from_bytes(hasher.finalize().into())),
+            Self::Git(hasher) => Upstream::Git(GitSha1::from_bytes(hasher.finalize().into())),
+        }
+    }
+
+    /// The digest of `bytes`, of the kind of `expected`.
+    pub fn of(expected: &Upstream, bytes: &[u8]) -> Upstream {
+        let mut hasher = Self::like(expected, bytes.len() as u64);
+        hasher.update(bytes);
+        hasher.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_those_that_git_and_sha256sum_print() {
+        let git = Upstream::Git("e69de29bb2d1d6434b8b29ae775ad8c2e48c5391".parse().unwrap());
+        assert_eq!(Hasher::of(&git, b""), git);
+        let git = Upstream::Git("ce013625030ba8dba906f756967f9e9ca394464a".parse().unwrap());
+        assert_eq!(Hasher::of(&git, b"hello\n"), git);
+        let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+        let sha256 = Upstream::Sha256(sha256.parse().unwrap());
+        assert_eq!(Hasher::of(&sha256, b"hello\n"), sha256);
+    }
+}

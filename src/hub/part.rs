@@ -1,0 +1,350 @@
+//! A file on its way: its bytes on disk, and which of its groups are there.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::digest::Upstream;
+use crate::digest::tree::{Cv, GROUP, GroupHasher, TreeError, group_count, root_from_groups};
+use crate::error::{FsError, StoreError};
+use crate::fs::{Dir, File, Open};
+use crate::store::partial::{groups_name, part_name};
+
+/// How much one request asks for, in groups. A retry costs little, and the bytes come nearly in the
+/// order in which they are to be digested.
+const SEGMENT: usize = 16;
+
+/// Whether a group is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Group {
+    Missing,
+    /// An earlier process says that it came: believed when its bytes have the chaining value.
+    Claimed,
+    /// A worker fetches it.
+    Busy,
+    /// It came, or its claim was proven.
+    There,
+}
+
+/// A file of several groups.
+#[derive(Debug)]
+pub(super) struct Part {
+    file: File,
+    /// The chaining values on disk; `None` when the part was complete and may not be written.
+    groups: Option<File>,
+    size: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    groups: Vec<Group>,
+    cvs: Vec<Cv>,
+    /// No group before this one is missing.
+    first_missing: usize,
+    /// Groups that are digested: the first ones.
+    digested: usize,
+    /// Whether a thread digests, or is going to.
+    digesting: bool,
+}
+
+/// What there is to digest next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// This group, which must have the chaining value if there is one.
+    Group { range: Range<u64>, prove: Option<Cv> },
+    /// Nothing yet.
+    Wait,
+    /// All was digested.
+    End,
+}
+
+impl Part {
+    /// Opens what is there of a file in a pull's directory, or begins it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] when it does not fit on the disk, and what the file system says.
+    pub fn open(dir: &Dir, upstream: &Upstream, size: u64) -> Result<Self, StoreError> {
+        let (name, groups_name) = (part_name(upstream), groups_name(upstream));
+        let count = usize::try_from(group_count(size)).unwrap_or(usize::MAX);
+        match dir.stat(&name) {
+            // It was complete when its mode was set, and may be a blob's inode by now: I1.
+            Ok(stat) if stat.mode & 0o222 == 0 => {
+                let cvs = read_groups(&dir.open_file(&groups_name, Open::Ensure)?, count)?;
+                if stat.size == size && cvs.iter().all(|cv| *cv != [0; 32]) {
+                    let file = dir.open_file(&name, Open::Read)?;
+                    return Ok(Self::new(file, None, size, cvs));
+                }
+                Self::discard(dir, upstream)?;
+            }
+            Ok(_) => {}
+            // Values without their part prove nothing.
+            Err(e) if e.is_not_found() => Self::discard(dir, upstream)?,
+            Err(e) => return Err(e.into()),
+        }
+        let file = dir.open_file(&name, Open::Ensure)?;
+        if file.stat()?.size > size {
+            file.set_len(size)?;
+        }
+        file.reserve(size).map_err(|e| no_space(dir, e, size))?;
+        let groups = dir.open_file(&groups_name, Open::Ensure)?;
+        let cvs = read_groups(&groups, count)?;
+        Ok(Self::new(file, Some(groups), size, cvs))
+    }
+
+    fn new(file: File, groups: Option<File>, size: u64, cvs: Vec<Cv>) -> Self {
+        let claim = |cv: &Cv| if *cv == [0; 32] { Group::Missing } else { Group::Claimed };
+        let state = State {
+            groups: cvs.iter().map(claim).collect(),
+            cvs,
+            first_missing: 0,
+            digested: 0,
+            digesting: false,
+        };
+        Self { file, groups, size, state: Mutex::new(state) }
+    }
+
+    /// Removes what is there of a file.
+    pub fn discard(dir: &Dir, upstream: &Upstream) -> Result<(), StoreError> {
+        // The values first: a part without them is empty.
+        for name in [groups_name(upstream), part_name(upstream)] {
+            match dir.remove_file(name) {
+                Err(e) if !e.is_not_found() => return Err(e.into()),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Bytes that are there, or are said to be.
+    pub fn have(&self) -> u64 {
+        let state = self.state();
+        let there = |group: &Group| matches!(group, Group::Claimed | Group::There);
+        let each = state.groups.iter().enumerate().filter(|(_, group)| there(group));
+        each.map(|(index, _)| self.len_of(index)).sum()
+    }
+
+    /// The bytes of some missing groups in a row, which are the caller's to fetch now.
+    pub fn take(&self) -> Option<Range<u64>> {
+        let mut state = self.state();
+        let from = state.first_missing;
+        let missing = |group: &Group| *group == Group::Missing;
+        let start = from + state.groups.iter().skip(from).position(missing)?;
+        let run = state.groups.iter().skip(start).take(SEGMENT).take_while(|g| missing(g)).count();
+        for group in state.groups.iter_mut().skip(start).take(run) {
+            *group = Group::Busy;
+        }
+        state.first_missing = start + run;
+        let end = (start + run) as u64 * GROUP;
+        Some(start as u64 * GROUP..end.min(self.size))
+    }
+
+    /// Whether some group is there for nobody to fetch.
+    pub fn is_missing(&self) -> bool {
+        let state = self.state();
+        state.groups.iter().skip(state.first_missing).any(|group| *group == Group::Missing)
+    }
+
+    /// Takes the group at `offset` if it is missing.
+    pub fn take_one(&self, offset: u64) -> bool {
+        let mut state = self.state();
+        match state.groups.get_mut(index_of(offset)) {
+            Some(group) if *group == Group::Missing => {
+                *group = Group::Busy;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives back what was taken of `range` and did not come.
+    pub fn give_back(&self, range: Range<u64>) {
+        let mut state = self.state();
+        let (from, to) = (index_of(range.start), index_of(range.end.next_multiple_of(GROUP)));
+        for group in state.groups.iter_mut().take(to).skip(from) {
+            if *group == Group::Busy {
+                *group = Group::Missing;
+            }
+        }
+        state.first_missing = state.first_missing.min(from);
+    }
+
+    /// Writes bytes of a group that the caller took.
+    pub fn write(&self, bytes: &[u8], offset: u64) -> Result<(), FsError> {
+        self.file.write_at(bytes, offset)
+    }
+
+    /// The group at `offset` is there, whole. True when the caller must see to it that a thread
+    /// digests what there is now.
+    pub fn finish(&self, offset: u64, cv: Cv) -> Result<bool, FsError> {
+        let index = index_of(offset);
+        if let Some(groups) = &self.groups {
+            groups.write_at(&cv, index as u64 * 32)?;
+        }
+        let mut state = self.state();
+        if let Some(slot) = state.cvs.get_mut(index) {
+            *slot = cv;
+        }
+        if let Some(group) = state.groups.get_mut(index) {
+            *group = Group::There;
+        }
+        Ok(state.wake())
+    }
+
+    /// True when the caller must see to it that a thread digests what there is from the start.
+    pub fn begin_digest(&self) -> bool {
+        self.state().wake()
+    }
+
+    /// What the thread that digests does next. After [`Next::Wait`] it is no longer that thread.
+    pub fn next_to_digest(&self) -> Next {
+        let mut state = self.state();
+        let index = state.digested;
+        let Some(group) = state.groups.get(index) else { return Next::End };
+        let start = index as u64 * GROUP;
+        let range = start..start + self.len_of(index);
+        match group {
+            Group::There => Next::Group { range, prove: None },
+            Group::Claimed => Next::Group { range, prove: state.cvs.get(index).copied() },
+            Group::Missing | Group::Busy => {
+                state.digesting = false;
+                Next::Wait
+            }
+        }
+    }
+
+    /// The group that was next is digested.
+    pub fn digested(&self) {
+        let mut state = self.state();
+        let index = state.digested;
+        if let Some(group) = state.groups.get_mut(index) {
+            *group = Group::There;
+        }
+        state.digested += 1;
+    }
+
+    /// The group that was next does not have the value that it was claimed to have. False when
+    /// nothing can be done about it: the part may not be written.
+    pub fn refuted(&self) -> bool {
+        let mut state = self.state();
+        let index = state.digested;
+        state.digesting = false;
+        if let Some(group) = state.groups.get_mut(index) {
+            *group = Group::Missing;
+        }
+        state.first_missing = state.first_missing.min(index);
+        self.groups.is_some()
+    }
+
+    /// The file's BLAKE3 hash and the chaining values of its groups, when all are there.
+    pub fn root(&self) -> Result<([u8; 32], Vec<Cv>), TreeError> {
+        let state = self.state();
+        Ok((root_from_groups(self.size, &state.cvs)?, state.cvs.clone()))
+    }
+
+    fn len_of(&self, index: usize) -> u64 {
+        GROUP.min(self.size.saturating_sub(index as u64 * GROUP))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn wake(&mut self) -> bool {
+        let there = |group: &Group| matches!(group, Group::There | Group::Claimed);
+        if self.digesting || !self.groups.get(self.digested).is_some_and(there) {
+            return false;
+        }
+        self.digesting = true;
+        true
+    }
+}
+
+fn index_of(offset: u64) -> usize {
+    usize::try_from(offset / GROUP).unwrap_or(usize::MAX)
+}
+
+/// The chaining values in a file, filled up with zeros.
+fn read_groups(file: &File, count: usize) -> Result<Vec<Cv>, StoreError> {
+    let limit = count as u64 * 32;
+    if file.stat()?.size > limit {
+        file.set_len(limit)?;
+    }
+    let bytes = file.read_all(limit)?;
+    let mut cvs = bytes.as_chunks::<32>().0.to_vec();
+    cvs.resize(count, [0; 32]);
+    Ok(cvs)
+}
+
+/// What a failed write means when the disk is full.
+pub(super) fn no_space(dir: &Dir, error: FsError, required: u64) -> StoreError {
+    if !error.is_no_space() {
+        return error.into();
+    }
+    let available = dir.room().map_or(0, |room| room.available);
+    StoreError::NoSpace { path: dir.path().into(), required, available }
+}
+
+/// Writes bytes in order from a group's start, and hashes each group on its way.
+#[derive(Debug)]
+pub(super) struct Writer<'p> {
+    part: &'p Part,
+    at: u64,
+    hasher: Option<GroupHasher>,
+}
+
+impl<'p> Writer<'p> {
+    pub fn new(part: &'p Part, at: u64) -> Self {
+        Self { part, at, hasher: None }
+    }
+
+    /// Where the next byte goes.
+    pub fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Writes `bytes`. True when a thread must digest what there is now.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<bool, FsError> {
+        let mut wake = false;
+        while !bytes.is_empty() {
+            let start = self.at / GROUP * GROUP;
+            let end = (start + GROUP).min(self.part.size);
+            let room = usize::try_from(end - self.at).unwrap_or(usize::MAX);
+            let Some((now, later)) = bytes.split_at_checked(room.min(bytes.len())) else { break };
+            if now.is_empty() {
+                break; // behind the file's end
+            }
+            let hasher = match &mut self.hasher {
+                Some(hasher) => hasher,
+                none => none.insert(GroupHasher::new(start).map_err(|e| self.part.misused(e))?),
+            };
+            hasher.update(now).map_err(|e| self.part.misused(e))?;
+            self.part.write(now, self.at)?;
+            self.at += now.len() as u64;
+            bytes = later;
+            if self.at == end
+                && let Some(hasher) = self.hasher.take()
+            {
+                let cv = hasher.finish().map_err(|e| self.part.misused(e))?;
+                wake |= self.part.finish(start, cv)?;
+            }
+        }
+        Ok(wake)
+    }
+}
+
+impl Part {
+    /// A defect of this program.
+    fn misused(&self, error: TreeError) -> FsError {
+        FsError::new("hash", self.file.path(), std::io::Error::other(error))
+    }
+}

@@ -1,0 +1,196 @@
+//! `pull`: a repository's files become a revision in the store.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fetch::{Fetched, Order, fetch};
+use super::plan::{Here, Listing, PullRequest, list, look};
+use super::progress::{PullProgress, Stage};
+use super::stage::{Staged, publish, stage};
+use super::{Client, blocking};
+use crate::error::{PullError, StoreError};
+use crate::model::RefName;
+use crate::store::import::Import;
+use crate::store::{Resolved, Store, partial};
+
+/// How often another process's lock is asked for.
+const ASK: Duration = Duration::from_millis(100);
+
+/// What came of a pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Pulled {
+    /// The revision in the store.
+    pub revision: Resolved,
+    /// The ref that points to it now; none when a commit was asked for.
+    pub reference: Option<RefName>,
+    /// How many files were asked for.
+    pub files: u64,
+    /// Bytes of them, those that are there twice counted once.
+    pub bytes: u64,
+    /// Bytes that came over the network.
+    pub fetched_bytes: u64,
+    /// Bytes that were in the store.
+    pub reused_bytes: u64,
+}
+
+/// One pull.
+struct Pull<'p> {
+    store: Arc<Store>,
+    client: &'p Client,
+    request: &'p PullRequest,
+    progress: &'p Arc<PullProgress>,
+    listing: Arc<Listing>,
+}
+
+/// Pulls a model: what is missing is fetched, checked against the digests that the hub gives, and
+/// published as a revision, to which the branch or tag that was asked for points then. A revision
+/// that is there with other files of the same commit gets these added.
+///
+/// What another process fetches now is waited for. When the future is dropped, or fails, or the
+/// process is killed, what was fetched is kept, and the next pull goes on with it. The future must
+/// run on a tokio runtime with time and I/O; on one with several threads, bytes are written while
+/// others come.
+///
+/// # Errors
+/// [`PullError::Hub`] when patience with the hub and the network is over,
+/// [`PullError::InsufficientSpace`] before the first byte, [`PullError::ChecksumMismatch`],
+/// [`PullError::NothingSelected`], [`PullError::UnknownQuant`], [`StoreError::Cancelled`], and what
+/// the store says.
+pub async fn pull(
+    store: Arc<Store>,
+    client: &Client,
+    request: &PullRequest,
+    progress: &Arc<PullProgress>,
+) -> Result<Pulled, PullError> {
+    store.check_writable()?;
+    let listing = Arc::new(list(client, request, progress).await?);
+    let pull = Pull { store, client, request, progress, listing };
+    pull.run().await
+}
+
+impl Pull<'_> {
+    async fn run(&self) -> Result<Pulled, PullError> {
+        let here = self.look().await?;
+        if here.is_complete(&self.listing) {
+            return self.point(here).await;
+        }
+        let import = Arc::new(self.begin(&here).await?);
+        // What another process did while this one waited.
+        let here = self.look().await?;
+        if here.is_complete(&self.listing) {
+            return self.point(here).await;
+        }
+        let staged = self.stage(&import, here).await?;
+        self.progress.set_stage(Stage::Fetching);
+        let order = Order {
+            client: self.client.clone(),
+            model: self.request.model.clone(),
+            commit: self.listing.commit.clone(),
+            files: staged.missing().cloned().collect(),
+            jobs: self.request.jobs,
+            limit: self.request.limit.clone(),
+            threads: self.store.threads(),
+        };
+        let fetched = fetch(order, &import, self.progress).await?;
+        self.progress.set_stage(Stage::Publishing);
+        self.publish(import, staged, fetched).await
+    }
+
+    async fn look(&self) -> Result<Here, PullError> {
+        let (store, listing) = (self.store.clone(), self.listing.clone());
+        let (model, progress) = (self.request.model.clone(), self.progress.clone());
+        progress.set_stage(Stage::Checking);
+        blocking(move || look(&store, &model, &listing, &progress)).await
+    }
+
+    /// All is here: only the ref is to be set.
+    async fn point(&self, here: Here) -> Result<Pulled, PullError> {
+        let Some((revision, _)) = here.base else {
+            return Err(PullError::Stopped { what: "a revision went away".to_owned() });
+        };
+        let (store, reference) = (self.store.clone(), self.listing.reference.clone());
+        let set = revision.clone();
+        blocking(move || Ok(store.point(&set, reference.as_ref())?)).await?;
+        Ok(self.pulled(revision))
+    }
+
+    fn pulled(&self, revision: Resolved) -> Pulled {
+        let mut seen = HashSet::new();
+        let distinct = self.listing.selected.iter().filter(|file| seen.insert(file.upstream));
+        let bytes = distinct.map(|file| file.size).sum();
+        let files = self.listing.selected.len() as u64;
+        self.progress.set((files, bytes), (files, bytes));
+        self.progress.set_stage(Stage::Done);
+        let fetched_bytes = self.progress.snapshot().fetched_bytes;
+        Pulled {
+            revision,
+            reference: self.listing.reference.clone(),
+            files,
+            bytes,
+            fetched_bytes,
+            reused_bytes: bytes.saturating_sub(fetched_bytes),
+        }
+    }
+
+    /// Gets the pull's directory, when no other process has it any more.
+    async fn begin(&self, here: &Here) -> Result<Import, PullError> {
+        let name = partial::dir_name(&self.request.model, &self.listing.commit);
+        let mut seen = HashSet::new();
+        let missing: Vec<_> = self
+            .listing
+            .selected
+            .iter()
+            .filter(|file| !here.blobs.contains_key(&file.upstream) && seen.insert(file.upstream))
+            .map(|file| (file.upstream, file.size))
+            .collect();
+        let total: u64 = self.listing.selected.iter().map(|file| file.size).sum();
+        let files = self.listing.selected.len() as u64;
+        let mut waited = 0_u32;
+        loop {
+            let (store, own) = (self.store.clone(), name.clone());
+            if let Some(import) =
+                blocking(move || Ok(Import::resume(store.layout_arc(), &own)?)).await?
+            {
+                return Ok(import);
+            }
+            self.progress.set_stage(Stage::Waiting);
+            if waited.is_multiple_of(5) {
+                let (store, own, missing) = (self.store.clone(), name.clone(), missing.clone());
+                let left: u64 = blocking(move || {
+                    let Some(dir) = store.pull_dir(&own)? else { return Ok(0) };
+                    let left = missing.iter().map(|(u, size)| size - partial::have(&dir, u, *size));
+                    Ok(left.sum())
+                })
+                .await?;
+                self.progress.set((files, total), (0, total.saturating_sub(left)));
+            }
+            waited += 1;
+            tokio::select! {
+                () = tokio::time::sleep(ASK) => {}
+                () = self.progress.cancelled() => return Err(StoreError::Cancelled.into()),
+            }
+        }
+    }
+
+    /// Brings into the directory what is here.
+    async fn stage(&self, import: &Arc<Import>, here: Here) -> Result<Staged, PullError> {
+        let (store, listing) = (self.store.clone(), self.listing.clone());
+        let (model, progress) = (self.request.model.clone(), self.progress.clone());
+        let import = import.clone();
+        blocking(move || stage(&store, &model, &listing, here, &import, &progress)).await
+    }
+
+    async fn publish(
+        &self,
+        import: Arc<Import>,
+        staged: Staged,
+        fetched: Vec<Fetched>,
+    ) -> Result<Pulled, PullError> {
+        let (store, listing) = (self.store.clone(), self.listing.clone());
+        let model = self.request.model.clone();
+        let publishing = move || publish(&store, &model, &listing, import, staged, fetched);
+        Ok(self.pulled(blocking(publishing).await?))
+    }
+}

@@ -1,0 +1,227 @@
+//! What comes before and after fetching, in the pull's directory.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::RemoteFile;
+use super::fetch::Fetched;
+use super::part::Part;
+use super::plan::{Here, Listing};
+use super::progress::PullProgress;
+use crate::digest::{BlobHash, Upstream};
+use crate::error::{PullError, SourceError, StoreError};
+use crate::fs::{Dir, Open, durable};
+use crate::model::{FilePath, Manifest, ManifestFile, ModelId};
+use crate::store::import::{Import, Learned};
+use crate::store::partial::{self, LIST, List, ListedFile};
+use crate::store::{Resolved, Store};
+
+/// What a pull works on: each upstream digest once, with a file that has it, and how many have.
+pub(super) type Files = BTreeMap<Upstream, (RemoteFile, u64)>;
+
+/// What is in a pull's directory before anything is fetched.
+#[derive(Debug)]
+pub(super) struct Staged {
+    /// All files of the revision as it will be.
+    pub files: Files,
+    /// Blobs that are pinned.
+    pub blobs: HashMap<Upstream, BlobHash>,
+    /// What the revision has already, when it is there.
+    base: Option<Manifest>,
+}
+
+impl Staged {
+    /// What is to be fetched.
+    pub fn missing(&self) -> impl Iterator<Item = &(RemoteFile, u64)> {
+        let missing = self.files.iter().filter(|(upstream, _)| !self.blobs.contains_key(upstream));
+        missing.map(|(_, file)| file)
+    }
+}
+
+/// Pins what is here, takes over what dead pulls of other commits left, and sees to it that the
+/// rest fits on the disk.
+pub(super) fn stage(
+    store: &Store,
+    model: &ModelId,
+    listing: &Listing,
+    here: Here,
+    import: &Import,
+    progress: &PullProgress,
+) -> Result<Staged, PullError> {
+    let base = here.base.map(|(_, manifest)| manifest);
+    let mut files = Files::new();
+    for file in union(listing, base.as_ref()).into_values() {
+        files.entry(file.upstream).or_insert_with(|| (file.clone(), 0)).1 += 1;
+    }
+    let mut known = here.blobs;
+    if let Some(base) = &base {
+        for file in &listing.tree {
+            if let Some(kept) = base.file(&file.path) {
+                known.entry(file.upstream).or_insert(kept.blob);
+            }
+        }
+    }
+    let mut staged = Staged { files, blobs: HashMap::new(), base };
+    for (upstream, blob) in known {
+        let Some((file, _)) = staged.files.get(&upstream) else { continue };
+        // What cannot be pinned is damaged, or gone by now: it is fetched.
+        if import.pin(store, &blob, file.size)? {
+            staged.blobs.insert(upstream, blob);
+        }
+    }
+    let wanted: Vec<_> = staged.missing().map(|(file, _)| file.upstream).collect();
+    store.adopt_parts(import.dir(), &wanted)?;
+    check_room(store, import.dir(), &staged)?;
+    if !wanted.is_empty() {
+        write_list(import.dir(), model, listing, &staged)?;
+    }
+    count(listing, import.dir(), &staged, progress);
+    Ok(staged)
+}
+
+/// The selected files, and those that the revision has already.
+fn union<'l>(
+    listing: &'l Listing,
+    base: Option<&Manifest>,
+) -> BTreeMap<&'l FilePath, &'l RemoteFile> {
+    let has = |file: &&RemoteFile| base.is_some_and(|base| base.file(&file.path).is_some());
+    let kept = listing.tree.iter().filter(has);
+    listing.selected.iter().chain(kept).map(|file| (&file.path, file)).collect()
+}
+
+/// Refuses what does not fit, before a byte is fetched.
+fn check_room(store: &Store, dir: &Dir, staged: &Staged) -> Result<(), PullError> {
+    let required = staged.missing().map(|(file, _)| {
+        let part = dir.stat(partial::part_name(&file.upstream));
+        // What a part has been given of the disk already is not needed again.
+        file.size.saturating_sub(part.map_or(0, |stat| stat.allotted))
+    });
+    let required = required.sum();
+    let root = &store.layout().root;
+    let available = root.room()?.available;
+    if required > available {
+        let path = root.path().into();
+        return Err(PullError::InsufficientSpace { path, required, available });
+    }
+    Ok(())
+}
+
+/// Says what the directory is for. Parts of a pull of other files of the same commit stay listed.
+fn write_list(
+    dir: &Dir,
+    model: &ModelId,
+    listing: &Listing,
+    staged: &Staged,
+) -> Result<(), PullError> {
+    let mut files: BTreeMap<_, _> = partial::read_list(dir)
+        .into_iter()
+        .flat_map(|list| list.files)
+        .map(|file| (file.upstream, file))
+        .collect();
+    for (file, _) in staged.missing() {
+        let (path, size, upstream) = (file.path.clone(), file.size, file.upstream);
+        files.insert(upstream, ListedFile { path, size, upstream });
+    }
+    let files = files.into_values().collect();
+    let list = List { model: model.clone(), commit: listing.commit.clone(), files };
+    save(dir, &list)
+}
+
+fn save(dir: &Dir, list: &List) -> Result<(), PullError> {
+    let text = serde_json::to_vec(list).map_err(|e| PullError::Stopped { what: e.to_string() })?;
+    Ok(durable::replace(dir, LIST, &text)?)
+}
+
+/// Says how much there is to do.
+fn count(listing: &Listing, dir: &Dir, staged: &Staged, progress: &PullProgress) {
+    let asked: HashSet<_> = listing.selected.iter().map(|file| file.upstream).collect();
+    let (mut total, mut done) = ((0, 0), (0, 0));
+    for (upstream, (file, copies)) in &staged.files {
+        let here = staged.blobs.contains_key(upstream);
+        if here && !asked.contains(upstream) {
+            continue; // the revision's own, and not asked for
+        }
+        total = (total.0 + copies, total.1 + file.size);
+        done = if here {
+            (done.0 + copies, done.1 + file.size)
+        } else {
+            (done.0, done.1 + partial::have(dir, upstream, file.size))
+        };
+    }
+    progress.set(total, done);
+}
+
+/// Publishes what is here and what came as a revision.
+pub(super) fn publish(
+    store: &Store,
+    model: &ModelId,
+    listing: &Listing,
+    import: Arc<Import>,
+    mut staged: Staged,
+    fetched: Vec<Fetched>,
+) -> Result<Resolved, PullError> {
+    let mut learned = Learned::default();
+    for file in fetched {
+        let part = import.dir().open_file(partial::part_name(&file.upstream), Open::Read)?;
+        // Bytes that are here under another name are not kept twice.
+        if !import.pin(store, &file.blob, file.size)? {
+            import.seal_by_link(&partial::part_name(&file.upstream), &part, &file.blob)?;
+        }
+        if !file.groups.is_empty() {
+            learned.subtrees.insert(file.blob, file.groups);
+        }
+        staged.blobs.insert(file.upstream, file.blob);
+    }
+    if let Err(e) = import.settle() {
+        // The disk failed: what it has of them is not known, and the next pull must not take them
+        // for what came.
+        for (file, _) in staged.files.values() {
+            let _ = Part::discard(import.dir(), &file.upstream);
+        }
+        return Err(e.into());
+    }
+    learned.aliases = staged.blobs.clone();
+    let manifest = manifest(model, listing, &staged)?;
+    let refs: Vec<_> = listing.reference.iter().cloned().collect();
+    let name = import.publish(store, &manifest, &learned, &refs, crate::store::now())?;
+    tidy(import.dir(), &staged)?;
+    // S5
+    drop(import);
+    let revision = manifest.revision(name);
+    let all = store.revisions_of(model)?;
+    all.into_iter().find(|known| known.revision == revision).ok_or_else(|| {
+        StoreError::NotFound { spec: format!("{model}@{}", revision.short()) }.into()
+    })
+}
+
+fn manifest(model: &ModelId, listing: &Listing, staged: &Staged) -> Result<Manifest, PullError> {
+    let mut files = Vec::new();
+    for file in union(listing, staged.base.as_ref()).into_values() {
+        if let Some(kept) = staged.base.as_ref().and_then(|base| base.file(&file.path)) {
+            files.push(kept.clone());
+            continue;
+        }
+        let Some(blob) = staged.blobs.get(&file.upstream).copied() else {
+            return Err(PullError::Stopped { what: format!("{} did not come", file.path) });
+        };
+        let (sha256, git) = match file.upstream {
+            Upstream::Sha256(digest) => (Some(digest), None),
+            Upstream::Git(digest) => (None, Some(digest)),
+        };
+        files.push(ManifestFile { path: file.path.clone(), size: file.size, blob, sha256, git });
+    }
+    Manifest::new(model.clone(), Some(listing.commit.clone()), files).map_err(|source| {
+        let path = model.as_str().into();
+        StoreError::from(SourceError::Manifest { path, source }).into()
+    })
+}
+
+/// Removes the parts of what is published. Others, of a pull of other files, stay.
+fn tidy(dir: &Dir, staged: &Staged) -> Result<(), PullError> {
+    for upstream in staged.files.keys() {
+        Part::discard(dir, upstream)?;
+    }
+    let Some(mut list) = partial::read_list(dir) else { return Ok(()) };
+    list.files.retain(|file| dir.stat(partial::part_name(&file.upstream)).is_ok());
+    if list.files.is_empty() { Ok(()) } else { save(dir, &list) }
+}
