@@ -348,3 +348,6 @@ impl Part {
         FsError::new("hash", self.file.path(), std::io::Error::other(error))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fetch::{Fetched, Order, fetch};
 use super::plan::{Here, Listing, PullRequest, list, look};
 use super::progress::{PullProgress, Stage};
-use super::stage::{Staged, publish, stage};
+use super::stage::{Staged, point, publish, stage};
 use super::{Client, blocking};
 use crate::error::{PullError, StoreError};
 use crate::model::RefName;
@@ -80,6 +80,7 @@ impl Pull<'_> {
         // What another process did while this one waited.
         let here = self.look().await?;
         if here.is_complete(&self.listing) {
+            drop(import);
             return self.point(here).await;
         }
         let staged = self.stage(&import, here).await?;
@@ -110,9 +111,9 @@ impl Pull<'_> {
         let Some((revision, _)) = here.base else {
             return Err(PullError::Stopped { what: "a revision went away".to_owned() });
         };
-        let (store, reference) = (self.store.clone(), self.listing.reference.clone());
+        let (store, listing) = (self.store.clone(), self.listing.clone());
         let set = revision.clone();
-        blocking(move || Ok(store.point(&set, reference.as_ref())?)).await?;
+        blocking(move || point(&store, &listing, &set)).await?;
         Ok(self.pulled(revision))
     }
 

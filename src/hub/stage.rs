@@ -184,7 +184,7 @@ pub(super) fn publish(
     let manifest = manifest(model, listing, &staged)?;
     let refs: Vec<_> = listing.reference.iter().cloned().collect();
     let name = import.publish(store, &manifest, &learned, &refs, crate::store::now())?;
-    tidy(import.dir(), &staged)?;
+    tidy(import.dir(), staged.files.keys())?;
     // S5
     drop(import);
     let revision = manifest.revision(name);
@@ -216,12 +216,32 @@ fn manifest(model: &ModelId, listing: &Listing, staged: &Staged) -> Result<Manif
     })
 }
 
+/// All that was asked for is here: only the ref is to be set, and what a killed pull left behind its
+/// publication is removed.
+pub(super) fn point(
+    store: &Store,
+    listing: &Listing,
+    revision: &Resolved,
+) -> Result<(), PullError> {
+    store.point(revision, listing.reference.as_ref())?;
+    let name = partial::dir_name(&revision.model, &listing.commit);
+    if store.pull_dir(&name)?.is_some()
+        && let Some(import) = Import::resume(store.layout_arc(), &name)?
+    {
+        tidy(import.dir(), listing.selected.iter().map(|file| &file.upstream))?;
+    }
+    Ok(())
+}
+
 /// Removes the parts of what is published. Others, of a pull of other files, stay.
-fn tidy(dir: &Dir, staged: &Staged) -> Result<(), PullError> {
-    for upstream in staged.files.keys() {
+fn tidy<'u>(dir: &Dir, whole: impl Iterator<Item = &'u Upstream>) -> Result<(), PullError> {
+    for upstream in whole {
         Part::discard(dir, upstream)?;
     }
     let Some(mut list) = partial::read_list(dir) else { return Ok(()) };
     list.files.retain(|file| dir.stat(partial::part_name(&file.upstream)).is_ok());
     if list.files.is_empty() { Ok(()) } else { save(dir, &list) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,9 +90,21 @@ pub fn remove(store: &Store, revisions: &[Resolved], options: RemoveOptions) -> 
         freed.freed_bytes = would_free(store, revisions, &freed.gone)?;
         return Ok(freed);
     }
+    let parts = remove_partials(store, &freed.gone)?;
     if let Some(collected) = collect(store, true)? {
-        freed.freed_bytes = collected.freed_bytes;
+        freed.freed_bytes = parts + collected.freed_bytes;
         freed.blobs = collected.blobs;
+    }
+    Ok(freed)
+}
+
+/// Removes the partial downloads of models that have no revision any more.
+fn remove_partials(store: &Store, gone: &[Gone]) -> Result<u64> {
+    let mut freed = 0;
+    for gone in gone {
+        if store.revisions_of(&gone.model)?.is_empty() {
+            freed += store.remove_partials(Some(&gone.model))?;
+        }
     }
     Ok(freed)
 }

@@ -1,0 +1,131 @@
+use std::path::Path;
+
+use super::*;
+use crate::digest::Sha256;
+use crate::fs::sim::SimDisk;
+
+const SIZE: u64 = 20 * GROUP + 7;
+
+fn upstream() -> Upstream {
+    Upstream::Sha256(Sha256::from_bytes([7; 32]))
+}
+
+fn dir(disk: &SimDisk) -> Dir {
+    Dir::ensure(&*disk.process(), Path::new("/pull")).unwrap()
+}
+
+fn bytes() -> Vec<u8> {
+    let mut bytes = vec![0; SIZE as usize];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn fill(part: &Part, range: Range<u64>) -> bool {
+    let (from, to) = (range.start as usize, range.end as usize);
+    let mut wake = false;
+    let mut writer = Writer::new(part, range.start);
+    for frame in bytes()[from..to].chunks(777_777) {
+        wake |= writer.write(frame).unwrap();
+    }
+    assert_eq!(writer.at(), range.end);
+    wake
+}
+
+fn drain(part: &Part) -> usize {
+    let mut digested = 0;
+    while let Next::Group { .. } = part.next_to_digest() {
+        part.digested();
+        digested += 1;
+    }
+    digested
+}
+
+#[test]
+fn groups_come_in_any_order_and_are_digested_in_theirs() {
+    let disk = SimDisk::new();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    assert!(!part.begin_digest());
+    let (first, second) = (part.take().unwrap(), part.take().unwrap());
+    assert_eq!((first.clone(), second.clone()), (0..16 * GROUP, 16 * GROUP..SIZE));
+    assert_eq!(part.take(), None);
+    assert!(!part.is_missing());
+    assert!(!fill(&part, second));
+    assert_eq!(part.have(), 4 * GROUP + 7);
+    assert!(fill(&part, 0..GROUP), "the first group wakes");
+    assert!(!fill(&part, GROUP..2 * GROUP), "the thread is awake");
+    assert_eq!(drain(&part), 2);
+    part.give_back(2 * GROUP..16 * GROUP);
+    assert!(part.is_missing());
+    assert!(part.take_one(3 * GROUP) && !part.take_one(3 * GROUP));
+    assert_eq!(part.take(), Some(2 * GROUP..3 * GROUP));
+    assert_eq!(part.take(), Some(4 * GROUP..16 * GROUP));
+    assert!(fill(&part, 2 * GROUP..16 * GROUP));
+    assert_eq!(drain(&part), 19);
+    assert_eq!(part.next_to_digest(), Next::End);
+    assert_eq!(part.root().unwrap().0, *blake3::hash(&bytes()).as_bytes());
+}
+
+#[test]
+fn what_an_earlier_process_claims_is_proven_or_fetched() {
+    let disk = SimDisk::new();
+    let dir = dir(&disk);
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    part.take().unwrap();
+    fill(&part, 0..3 * GROUP);
+    drop(part);
+    let path = format!("/pull/{}", part_name(&upstream()));
+    let mut stored = disk.read_file(&path).unwrap();
+    stored[GROUP as usize] ^= 1;
+    disk.write_file(&path, &stored);
+
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    assert_eq!(part.have(), 3 * GROUP);
+    assert_eq!(part.take(), Some(3 * GROUP..19 * GROUP), "what is certainly missing comes first");
+    assert!(part.begin_digest());
+    let Next::Group { prove: Some(_), .. } = part.next_to_digest() else { panic!() };
+    part.digested();
+    let Next::Group { range, prove: Some(_) } = part.next_to_digest() else { panic!() };
+    assert!(part.refuted());
+    assert_eq!(part.take(), Some(range.clone()));
+    assert!(fill(&part, range));
+    assert_eq!(drain(&part), 2);
+}
+
+#[test]
+fn a_part_that_was_complete_is_never_written() {
+    let disk = SimDisk::new();
+    let dir = dir(&disk);
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    while let Some(range) = part.take() {
+        fill(&part, range);
+    }
+    part.file().set_mode(0o444).unwrap();
+    drop(part);
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    assert_eq!((part.have(), part.take()), (SIZE, None));
+    assert!(part.begin_digest());
+    assert!(!part.refuted(), "it must be dropped");
+    drop(part);
+
+    // Values are missing: it begins anew, in another file.
+    let groups = dir.open_file(groups_name(&upstream()), Open::Write).unwrap();
+    groups.set_len(32).unwrap();
+    let before = dir.stat(part_name(&upstream())).unwrap().ino;
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    assert_eq!(part.have(), 0);
+    assert_ne!(dir.stat(part_name(&upstream())).unwrap().ino, before);
+}
+
+#[test]
+fn values_without_their_part_and_parts_that_are_too_long_mean_nothing() {
+    let disk = SimDisk::new();
+    let dir = dir(&disk);
+    disk.write_file(format!("/pull/{}", groups_name(&upstream())), &[1; 32 * 40]);
+    assert_eq!(Part::open(&dir, &upstream(), SIZE).unwrap().have(), 0);
+    disk.write_file(format!("/pull/{}", part_name(&upstream())), &vec![0; SIZE as usize + 9]);
+    disk.write_file(format!("/pull/{}", groups_name(&upstream())), &[1; 32 * 40 + 5]);
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    assert_eq!(part.have(), SIZE, "as far as anybody says");
+    assert_eq!(part.file().stat().unwrap().size, SIZE);
+    assert!(part.begin_digest() && part.refuted());
+}
