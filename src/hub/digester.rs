@@ -10,7 +10,6 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::hasher::Hasher;
 use super::part::{Next, Part};
 use crate::digest::Upstream;
 use crate::digest::stream::{Buffer, StreamError, stream};
@@ -23,7 +22,6 @@ pub(super) struct Digesting {
     /// Its number among the files that are fetched.
     pub index: usize,
     pub part: Arc<Part>,
-    hasher: Mutex<Hasher>,
 }
 
 /// What a thread found.
@@ -52,13 +50,6 @@ struct Shared {
     more: Condvar,
     stopped: AtomicBool,
     events: UnboundedSender<Event>,
-}
-
-impl Digesting {
-    pub fn new(index: usize, part: Arc<Part>, expected: &Upstream) -> Self {
-        let hasher = Mutex::new(Hasher::like(expected, part.size()));
-        Self { index, part, hasher }
-    }
 }
 
 impl Digesters {
@@ -124,7 +115,7 @@ impl Shared {
 
     /// Digests what is there of a file.
     fn digest(&self, file: &Digesting, buffer: &mut Buffer) -> Option<Found> {
-        let mut hasher = file.hasher.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hasher = file.part.hasher();
         loop {
             if self.stopped.load(Ordering::SeqCst) {
                 return None;

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::hasher::Hasher;
 use crate::digest::Upstream;
 use crate::digest::tree::{Cv, GROUP, GroupHasher, TreeError, group_count, root_from_groups};
 use crate::error::{FsError, StoreError};
@@ -12,6 +13,9 @@ use crate::store::partial::{groups_name, part_name};
 /// How much one request asks for, in groups. A retry costs little, and the bytes come nearly in the
 /// order in which they are to be digested.
 const SEGMENT: usize = 16;
+
+/// How much is written at a time: a power of two that divides a group.
+const BLOCK: u64 = 256 << 10;
 
 /// Whether a group is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +37,10 @@ pub(super) struct Part {
     groups: Option<File>,
     size: u64,
     state: Mutex<State>,
+    /// The upstream's digest of the groups that are digested.
+    hasher: Mutex<Hasher>,
+    /// Held while bytes are written.
+    turn: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -43,7 +51,7 @@ struct State {
     first_missing: usize,
     /// Groups that are digested: the first ones.
     digested: usize,
-    /// Whether a thread digests, or is going to.
+    /// Whether somebody digests, or is going to.
     digesting: bool,
 }
 
@@ -72,7 +80,7 @@ impl Part {
                 let cvs = read_groups(&dir.open_file(&groups_name, Open::Ensure)?, count)?;
                 if stat.size == size && cvs.iter().all(|cv| *cv != [0; 32]) {
                     let file = dir.open_file(&name, Open::Read)?;
-                    return Ok(Self::new(file, None, size, cvs));
+                    return Ok(Self::new(file, None, upstream, size, cvs));
                 }
                 Self::discard(dir, upstream)?;
             }
@@ -88,10 +96,10 @@ impl Part {
         file.reserve(size).map_err(|e| no_space(dir, e, size))?;
         let groups = dir.open_file(&groups_name, Open::Ensure)?;
         let cvs = read_groups(&groups, count)?;
-        Ok(Self::new(file, Some(groups), size, cvs))
+        Ok(Self::new(file, Some(groups), upstream, size, cvs))
     }
 
-    fn new(file: File, groups: Option<File>, size: u64, cvs: Vec<Cv>) -> Self {
+    fn new(file: File, groups: Option<File>, upstream: &Upstream, size: u64, cvs: Vec<Cv>) -> Self {
         let claim = |cv: &Cv| if *cv == [0; 32] { Group::Missing } else { Group::Claimed };
         let state = State {
             groups: cvs.iter().map(claim).collect(),
@@ -100,7 +108,8 @@ impl Part {
             digested: 0,
             digesting: false,
         };
-        Self { file, groups, size, state: Mutex::new(state) }
+        let hasher = Mutex::new(Hasher::like(upstream, size));
+        Self { file, groups, size, state: Mutex::new(state), hasher, turn: Mutex::new(()) }
     }
 
     /// Removes what is there of a file.
@@ -177,13 +186,32 @@ impl Part {
     }
 
     /// Writes bytes of a group that the caller took.
-    pub fn write(&self, bytes: &[u8], offset: u64) -> Result<(), FsError> {
+    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), FsError> {
+        // The file system lets one writer in at a time, and lets the others spin.
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         self.file.write_at(bytes, offset)
     }
 
-    /// The group at `offset` is there, whole. True when the caller must see to it that a thread
-    /// digests what there is now.
-    pub fn finish(&self, offset: u64, cv: Cv) -> Result<bool, FsError> {
+    /// Whoever takes the group at `offset`, of which no byte is written, and finds all before it
+    /// digested, digests it while its bytes pass by: they need not be read again. The hasher is to
+    /// be fed, and given to [`finish`](Self::finish).
+    fn lead(&self, offset: u64) -> Option<Hasher> {
+        let mut state = self.state();
+        if state.digesting || state.digested != index_of(offset) {
+            return None;
+        }
+        state.digesting = true;
+        Some(self.hasher().clone())
+    }
+
+    /// The group that was to be digested on the way will not be.
+    fn unlead(&self) {
+        self.state().digesting = false;
+    }
+
+    /// The group at `offset` is there, whole, and perhaps digested. True when the caller must see to
+    /// it that a thread digests what there is now.
+    fn finish(&self, offset: u64, cv: Cv, led: Option<Hasher>) -> Result<bool, FsError> {
         let index = index_of(offset);
         if let Some(groups) = &self.groups {
             groups.write_at(&cv, index as u64 * 32)?;
@@ -195,12 +223,22 @@ impl Part {
         if let Some(group) = state.groups.get_mut(index) {
             *group = Group::There;
         }
+        if let Some(hasher) = led {
+            *self.hasher() = hasher;
+            state.digested += 1;
+            state.digesting = false;
+        }
         Ok(state.wake())
     }
 
     /// True when the caller must see to it that a thread digests what there is from the start.
     pub fn begin_digest(&self) -> bool {
         self.state().wake()
+    }
+
+    /// The digest of the groups that are digested. Only who digests may change it.
+    pub fn hasher(&self) -> MutexGuard<'_, Hasher> {
+        self.hasher.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the thread that digests does next. After [`Next::Wait`] it is no longer that thread.
@@ -261,7 +299,8 @@ impl Part {
 impl State {
     fn wake(&mut self) -> bool {
         let there = |group: &Group| matches!(group, Group::There | Group::Claimed);
-        if self.digesting || !self.groups.get(self.digested).is_some_and(there) {
+        // Behind the last group the digest waits to be looked at.
+        if self.digesting || !self.groups.get(self.digested).is_none_or(there) {
             return false;
         }
         self.digesting = true;
@@ -295,16 +334,24 @@ pub(super) fn no_space(dir: &Dir, error: FsError, required: u64) -> StoreError {
 }
 
 /// Writes bytes in order from a group's start, and hashes each group on its way.
+///
+/// Frames of the network have any length. Gathered to aligned blocks they cost the file system less
+/// than half, and the hash function likes them better too.
 #[derive(Debug)]
 pub(super) struct Writer<'p> {
     part: &'p Part,
+    /// Where the next byte goes.
     at: u64,
+    /// The bytes before it that are not written yet.
+    block: Vec<u8>,
     hasher: Option<GroupHasher>,
+    /// The upstream's digest, when this is where the file is digested.
+    lead: Option<Hasher>,
 }
 
 impl<'p> Writer<'p> {
     pub fn new(part: &'p Part, at: u64) -> Self {
-        Self { part, at, hasher: None }
+        Self { part, at, block: Vec::with_capacity(BLOCK as usize), hasher: None, lead: None }
     }
 
     /// Where the next byte goes.
@@ -312,33 +359,63 @@ impl<'p> Writer<'p> {
         self.at
     }
 
-    /// Writes `bytes`. True when a thread must digest what there is now.
+    /// Takes `bytes`, and writes what is whole. True when a thread must digest what there is now.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<bool, FsError> {
         let mut wake = false;
         while !bytes.is_empty() {
-            let start = self.at / GROUP * GROUP;
-            let end = (start + GROUP).min(self.part.size);
-            let room = usize::try_from(end - self.at).unwrap_or(usize::MAX);
+            let end = ((self.at / BLOCK + 1) * BLOCK).min(self.part.size);
+            let room = usize::try_from(end.saturating_sub(self.at)).unwrap_or(usize::MAX);
             let Some((now, later)) = bytes.split_at_checked(room.min(bytes.len())) else { break };
             if now.is_empty() {
                 break; // behind the file's end
             }
-            let hasher = match &mut self.hasher {
-                Some(hasher) => hasher,
-                none => none.insert(GroupHasher::new(start).map_err(|e| self.part.misused(e))?),
-            };
-            hasher.update(now).map_err(|e| self.part.misused(e))?;
-            self.part.write(now, self.at)?;
-            self.at += now.len() as u64;
             bytes = later;
-            if self.at == end
-                && let Some(hasher) = self.hasher.take()
-            {
-                let cv = hasher.finish().map_err(|e| self.part.misused(e))?;
-                wake |= self.part.finish(start, cv)?;
+            self.at += now.len() as u64;
+            if self.at < end {
+                self.block.extend_from_slice(now);
+            } else if self.block.is_empty() {
+                wake |= self.flush(now)?;
+            } else {
+                let mut block = std::mem::take(&mut self.block);
+                block.extend_from_slice(now);
+                wake |= self.flush(&block)?;
+                block.clear();
+                self.block = block;
             }
         }
         Ok(wake)
+    }
+
+    /// Writes a block that ends at `at`.
+    fn flush(&mut self, block: &[u8]) -> Result<bool, FsError> {
+        let start = self.at - block.len() as u64;
+        let group = start / GROUP * GROUP;
+        let mut hasher = match self.hasher.take() {
+            Some(hasher) => hasher,
+            None => {
+                self.lead = self.part.lead(group);
+                GroupHasher::new(group).map_err(|e| self.part.misused(e))?
+            }
+        };
+        hasher.update(block).map_err(|e| self.part.misused(e))?;
+        self.part.write(block, start)?;
+        if let Some(lead) = &mut self.lead {
+            lead.update(block);
+        }
+        if self.at < (group + GROUP).min(self.part.size) {
+            self.hasher = Some(hasher);
+            return Ok(false);
+        }
+        let cv = hasher.finish().map_err(|e| self.part.misused(e))?;
+        self.part.finish(group, cv, self.lead.take())
+    }
+}
+
+impl Drop for Writer<'_> {
+    fn drop(&mut self) {
+        if self.lead.is_some() {
+            self.part.unlead();
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -45,6 +45,8 @@ pub(super) struct Active {
     pub progress: Arc<FileProgress>,
     /// How the server answers requests for a part of it.
     pub ranges: Arc<Ranges>,
+    /// How many workers fetch it.
+    pub workers: Arc<AtomicUsize>,
 }
 
 /// Whether a server gives ranges of a file.
@@ -85,8 +87,9 @@ impl Queue {
         Self { state: Mutex::new(state), changed: Notify::new(), most_open: jobs + SPARE }
     }
 
-    /// The next task, as soon as there is one; `None` when all files are complete.
-    pub async fn next(&self) -> Option<Task> {
+    /// The next task, as soon as there is one; `None` when all files are complete. A worker goes on
+    /// with the file it had last while there is something left of it to fetch.
+    pub async fn next(&self, last: Option<usize>) -> Option<Task> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -97,7 +100,7 @@ impl Queue {
                 if state.unfinished == 0 {
                     return None;
                 }
-                if let Some(task) = state.next(self.most_open) {
+                if let Some(task) = state.next(self.most_open, last) {
                     return Some(task);
                 }
             }
@@ -112,6 +115,11 @@ impl Queue {
         state.open.insert(at, active);
         drop(state);
         self.wake();
+    }
+
+    /// A worker ends its task for a file.
+    pub fn left(&self, active: &Active) {
+        active.workers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A file is complete.
@@ -160,29 +168,56 @@ impl Queue {
 }
 
 impl State {
-    fn next(&mut self, most_open: usize) -> Option<Task> {
+    fn next(&mut self, most_open: usize, last: Option<usize>) -> Option<Task> {
         // Small files come first: they are many requests and little else.
         if let Some(index) = self.waiting.front().copied().filter(|index| self.is_small(*index)) {
             self.waiting.pop_front();
             return Some(Task::Small(index));
         }
-        for active in &self.open {
-            if active.ranges.is_ignored() {
-                if active.digesting.part.is_missing() && active.ranges.begin_whole() {
-                    return Some(Task::Whole(active.clone()));
-                }
-            } else if let Some(range) = active.digesting.part.take() {
-                return Some(Task::Segment(active.clone(), range));
-            }
+        let of = |index| self.open.iter().find(|active| active.digesting.index == index);
+        if let Some(task) = last.and_then(of).and_then(Active::take) {
+            return Some(task);
         }
-        if self.open.len() < most_open {
-            return self.waiting.pop_front().map(Task::Open);
+        let free = |active: &&Active| active.workers.load(Ordering::Relaxed) == 0;
+        if let Some(task) = self.open.iter().filter(free).find_map(Active::take) {
+            return Some(task);
         }
-        None
+        if self.open.len() < most_open
+            && let Some(index) = self.waiting.pop_front()
+        {
+            return Some(Task::Open(index));
+        }
+        let mut shared: Vec<_> = self.open.iter().collect();
+        shared.sort_by_key(|active| active.workers.load(Ordering::Relaxed));
+        shared.into_iter().find_map(Active::take)
     }
 
     fn is_small(&self, index: usize) -> bool {
         self.small.get(index).copied().unwrap_or(false)
+    }
+}
+
+impl Active {
+    /// Something to fetch of it.
+    fn take(&self) -> Option<Task> {
+        if self.ranges.is_ignored() {
+            let whole = self.digesting.part.is_missing() && self.ranges.begin_whole();
+            return whole.then(|| Task::Whole(self.clone()));
+        }
+        let range = self.digesting.part.take()?;
+        self.workers.fetch_add(1, Ordering::Relaxed);
+        Some(Task::Segment(self.clone(), range))
+    }
+}
+
+impl Task {
+    /// The number of the large file it is about.
+    pub fn file(&self) -> Option<usize> {
+        match self {
+            Self::Small(_) => None,
+            Self::Open(index) => Some(*index),
+            Self::Segment(active, _) | Self::Whole(active) => Some(active.digesting.index),
+        }
     }
 }
 

@@ -20,11 +20,19 @@ use crate::store::partial::{have, part_name};
 
 /// Works until all files are complete.
 pub(super) async fn work(run: Arc<Run>) -> Result<(), PullError> {
-    while let Some(task) = run.queue.next().await {
+    // A file that a worker has to itself needs to be read only once: its bytes are digested as they
+    // come.
+    let mut last = None;
+    while let Some(task) = run.queue.next(last).await {
+        last = task.file();
         match task {
             Task::Small(index) => run.small(index).await?,
             Task::Open(index) => run.open(index)?,
-            Task::Segment(active, range) => run.segment(&active, range).await?,
+            Task::Segment(active, range) => {
+                let done = run.segment(&active, range).await;
+                run.queue.left(&active);
+                done?;
+            }
             Task::Whole(active) => {
                 let done = run.whole(&active).await;
                 active.ranges.end_whole();
@@ -41,9 +49,14 @@ impl Run {
         let Some((file, _)) = self.order.files.get(index) else { return Ok(()) };
         let part = Arc::new(Part::open(&self.dir, &file.upstream, file.size)?);
         let progress = self.progress.begin(index, &file.path, file.size, part.have());
-        let digesting = Arc::new(Digesting::new(index, part, &file.upstream));
+        let digesting = Arc::new(Digesting { index, part });
         let awake = digesting.part.begin_digest();
-        let active = Active { digesting: digesting.clone(), progress, ranges: Arc::default() };
+        let active = Active {
+            digesting: digesting.clone(),
+            progress,
+            ranges: Arc::default(),
+            workers: Arc::default(),
+        };
         // Known to the queue before anything can be found of it.
         self.queue.opened(active);
         if awake {
