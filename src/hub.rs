@@ -9,10 +9,15 @@
 //! with one exception: with [`Proxy::System`] the HTTP library reads `HTTPS_PROXY`, `HTTP_PROXY`,
 //! `ALL_PROXY` and `NO_PROXY`, and the TLS library reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
+mod answer;
 mod auth;
 mod client;
 mod config;
+mod json;
+mod links;
+mod names;
 mod range;
+mod redirect;
 mod refs;
 mod repo;
 mod retry;
