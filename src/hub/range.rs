@@ -158,12 +158,23 @@ impl Client {
         }
         let asked =
             Asked { model: Some(model), revision: Some(commit.as_str()), path: Some(&file.path) };
-        let answer = self.find(model, commit, file, range.as_ref(), asked).await?;
+        let start = self.address().resolve(model, commit, &file.path)?;
+        let slot = self.links().slot(&start);
+        let (answer, link) = self.find(&slot, &start, range.as_ref(), asked).await?;
         let headers = answer.response.headers();
         let page = [".html", ".htm", ".xhtml"].iter().any(|end| file.path.as_str().ends_with(end));
         let what = (answer.response.status(), answer.response.content_length());
-        let Span { start, end } = span(what, headers, range.as_ref(), file.size, page)
-            .map_err(|what| HubError::Protocol { url: shown(&answer.url), what })?;
+        let span = span(what, headers, range.as_ref(), file.size, page);
+        let Span { start, end } = match span {
+            Ok(span) => span,
+            Err(what) => {
+                // Whatever gave this, another place may do better.
+                if let Some(link) = link {
+                    forget(&slot, &link).await;
+                }
+                return Err(HubError::Protocol { url: shown(&answer.url), what });
+            }
+        };
         Ok(Body {
             start,
             end: end.min(wanted.end),
@@ -175,34 +186,41 @@ impl Client {
         })
     }
 
-    /// A 2xx from where the file's bytes are.
+    /// A 2xx from where the file's bytes are, and the link that led there, if one did.
     async fn find(
         &self,
-        model: &ModelId,
-        commit: &Revision,
-        file: &RemoteFile,
+        slot: &Slot,
+        start: &Url,
         range: Option<&Range<u64>>,
         asked: Asked<'_>,
-    ) -> Result<Answer, HubError> {
-        let start = self.address().resolve(model, commit, &file.path)?;
-        let slot = self.links().slot(&start);
+    ) -> Result<(Answer, Option<Url>), HubError> {
         let mut renewed = false;
         loop {
-            let (link, fresh) = match self.way(&slot, &start, range).await? {
-                Step::Answer(answer) if answer.response.status().is_success() => return Ok(answer),
+            let (link, fresh) = match self.way(slot, start, range).await? {
+                Step::Answer(answer) if answer.response.status().is_success() => {
+                    return Ok((answer, None));
+                }
                 Step::Answer(answer) => return Err(self.refused(answer, asked).await),
                 Step::Via { link, fresh } => (link, fresh),
             };
-            let answer = self.ask_elsewhere(link.clone(), range).await?;
+            let answer = match self.ask_elsewhere(link.clone(), range).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    if !matches!(error, HubError::Network { .. } | HubError::Stalled { .. }) {
+                        forget(slot, &link).await;
+                    }
+                    return Err(error);
+                }
+            };
             let status = answer.response.status();
             if status.is_success() {
-                return Ok(answer);
+                return Ok((answer, Some(link)));
             }
             if let Some(error) = busy((&answer.url, status), answer.response.headers()) {
                 return Err(error);
             }
             // Links expire. A new one is asked for at once, and only once.
-            forget(&slot, &link).await;
+            forget(slot, &link).await;
             if fresh || renewed {
                 return Err(HubError::LinkRefused {
                     url: shown(&answer.url),
