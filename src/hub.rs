@@ -11,18 +11,23 @@
 
 use crate::error::PullError;
 
+mod answer;
 mod auth;
 mod client;
 mod config;
 mod digester;
 mod fetch;
 mod hasher;
+mod json;
 mod limit;
+mod links;
+mod names;
 mod part;
 mod plan;
 mod progress;
 mod pull;
 mod range;
+mod redirect;
 mod refs;
 mod repo;
 mod retry;

@@ -1,32 +1,91 @@
-//! The client.
+//! The client: connections, and requests that end in an answer or in an error that says why.
 
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::repo::Endpoint;
-use super::{Config, Retry};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::{Response, StatusCode, Url, redirect};
+use tokio::time::timeout;
+
+use super::answer::{Asked, header, refusal};
+use super::links::Links;
+use super::redirect::Trail;
+use super::repo::{Endpoint, shown};
+use super::{Config, Proxy, Retry, Token};
 use crate::error::HubError;
 use crate::model::ModelId;
 
+/// How much of a body that nobody wants is read, in bytes, so that its connection can be used again.
+const MAX_DRAINED: u64 = 64 << 10;
+/// How long that may take.
+const DRAIN: Duration = Duration::from_secs(2);
+/// How much of a refusal's body is read, in bytes.
+const MAX_REFUSAL: usize = 8 << 10;
+
 /// A hub, and the connections to it. Clones share them.
-#[derive(Clone, Debug)]
+///
+/// It must be used on one tokio runtime: connections belong to the runtime that made them.
+#[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
 }
 
-#[derive(Debug)]
 struct Inner {
+    http: reqwest::Client,
     endpoint: Endpoint,
+    bearer: Option<HeaderValue>,
     config: Config,
+    links: Links,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+/// An answer, and who gave it.
+pub(super) struct Answer {
+    pub url: Url,
+    pub response: Response,
+}
+
+/// How a request ended that was to stay at the hub.
+pub(super) enum Arrival {
+    /// With the hub's own answer.
+    Answer(Answer),
+    /// With a redirect to somewhere else, which was not followed.
+    Left(Url),
 }
 
 impl Client {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// [`HubError::Setting`] when the configuration cannot be used.
+    /// [`HubError::Setting`] when the configuration cannot be used, or no certificate roots are found.
     pub fn new(config: Config) -> Result<Self, HubError> {
         let endpoint = Endpoint::new(&config.endpoint)?;
-        Ok(Self { inner: Arc::new(Inner { endpoint, config }) })
+        let bearer = config.token.as_ref().map(bearer).transpose()?;
+        let mut http = reqwest::Client::builder()
+            .user_agent(&config.user_agent)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(config.connect)
+            // A connection that a load balancer dropped without a word costs a wait.
+            .pool_idle_timeout(Duration::from_secs(60))
+            .tcp_nodelay(true)
+            .http1_only();
+        if config.proxy == Proxy::None {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|e| HubError::Setting {
+            setting: "the HTTP client".to_owned(),
+            why: chain(&e.without_url()),
+        })?;
+        let links = Links::default();
+        Ok(Self { inner: Arc::new(Inner { http, endpoint, bearer, config, links }) })
     }
 
     /// The hub's address.
@@ -47,13 +106,168 @@ impl Client {
         self.inner.config.offline
     }
 
+    /// Whether requests carry a token.
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.inner.bearer.is_some()
+    }
+
     /// The page of `model` that people see.
     #[must_use]
     pub fn page(&self, model: &ModelId) -> String {
         self.inner.endpoint.page(model)
     }
 
-    pub(super) fn todo(&self) -> HubError {
-        HubError::Protocol { url: self.endpoint().to_owned(), what: "not built yet".to_owned() }
+    pub(super) fn address(&self) -> &Endpoint {
+        &self.inner.endpoint
     }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    pub(super) fn links(&self) -> &Links {
+        &self.inner.links
+    }
+
+    /// Asks the hub at `start`, and follows it on its own origin, with the token.
+    pub(super) async fn ask_hub(
+        &self,
+        start: Url,
+        range: Option<&Range<u64>>,
+    ) -> Result<Arrival, HubError> {
+        let mut trail = Trail::new(start);
+        loop {
+            let Some(here) = trail.here().cloned() else { return Err(self.lost()) };
+            if !self.inner.endpoint.owns(&here) {
+                return Ok(Arrival::Left(here));
+            }
+            let response = self.request(&here, range, true).await?;
+            if !redirects(response.status()) {
+                return Ok(Arrival::Answer(Answer { url: here, response }));
+            }
+            trail.follow(header(response.headers(), LOCATION.as_str()))?;
+            drain(response).await;
+        }
+    }
+
+    /// Asks `start` and whatever it redirects to, without the token: not even where that leads back
+    /// to the hub, because then a stranger chose what is asked.
+    pub(super) async fn ask_elsewhere(
+        &self,
+        start: Url,
+        range: Option<&Range<u64>>,
+    ) -> Result<Answer, HubError> {
+        let mut trail = Trail::new(start);
+        loop {
+            let Some(here) = trail.here().cloned() else { return Err(self.lost()) };
+            let response = self.request(&here, range, false).await?;
+            if !redirects(response.status()) {
+                return Ok(Answer { url: here, response });
+            }
+            trail.follow(header(response.headers(), LOCATION.as_str()))?;
+            drain(response).await;
+        }
+    }
+
+    /// The error that the hub means by `answer`, which is none of the 2xx.
+    pub(super) async fn refused(&self, answer: Answer, asked: Asked<'_>) -> HubError {
+        let Answer { url, mut response } = answer;
+        let mut body = Vec::new();
+        let read = async {
+            while body.len() < MAX_REFUSAL
+                && let Ok(Some(frame)) = response.chunk().await
+            {
+                body.extend_from_slice(&frame);
+            }
+        };
+        // The status says enough when the text does not come.
+        let _ = timeout(DRAIN, read).await;
+        body.truncate(MAX_REFUSAL);
+        let token = self.inner.config.token.as_ref().map(Token::secret);
+        let what = (&url, response.status());
+        refusal(what, response.headers(), &body, asked, &self.inner.endpoint, token)
+    }
+
+    async fn request(
+        &self,
+        url: &Url,
+        range: Option<&Range<u64>>,
+        authorized: bool,
+    ) -> Result<Response, HubError> {
+        let config = &self.inner.config;
+        if config.offline {
+            return Err(HubError::Offline { url: shown(url) });
+        }
+        let mut request = self.inner.http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        if let Some(range) = range {
+            let last = range.end.saturating_sub(1);
+            request = request.header(RANGE, format!("bytes={}-{last}", range.start));
+        }
+        if let Some(bearer) = self.inner.bearer.as_ref().filter(|_| authorized) {
+            request = request.header(AUTHORIZATION, bearer.clone());
+        }
+        let limit = config.connect.saturating_add(config.answer);
+        match timeout(limit, request.send()).await {
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(e)) => Err(broken(url, e)),
+            Err(_) => Err(HubError::Stalled { url: shown(url), waited: limit }),
+        }
+    }
+
+    /// A trail without a place, which cannot be.
+    fn lost(&self) -> HubError {
+        HubError::RedirectLoop { url: self.endpoint().to_owned() }
+    }
+}
+
+fn bearer(token: &Token) -> Result<HeaderValue, HubError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", token.secret())).map_err(|_| {
+        let why = "it cannot stand in a header".to_owned();
+        HubError::Setting { setting: "the token".to_owned(), why }
+    })?;
+    // Not shown by Debug, anywhere.
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn redirects(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// Reads what is left of a short body.
+async fn drain(mut response: Response) {
+    if response.content_length().is_some_and(|length| length <= MAX_DRAINED) {
+        let _ = timeout(DRAIN, async { while let Ok(Some(_)) = response.chunk().await {} }).await;
+    }
+}
+
+/// What a failed connection is called.
+pub(super) fn broken(url: &Url, error: reqwest::Error) -> HubError {
+    // The library's own text would show the URL with its query.
+    let error = error.without_url();
+    let (url, timed_out) = (shown(url), error.is_timeout());
+    let reason = chain(&error);
+    // How rustls words it; its type is buried in an I/O error.
+    if reason.contains("invalid peer certificate") {
+        HubError::Certificate { url, reason }
+    } else if timed_out && error.is_connect() {
+        HubError::Network { url, reason: "no connection in time".to_owned() }
+    } else {
+        HubError::Network { url, reason }
+    }
+}
+
+/// An error's causes in one line; where one repeats the next one's text, it is left out.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
 }
