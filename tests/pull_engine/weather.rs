@@ -136,10 +136,7 @@ fn a_size_that_is_a_lie_is_no_model() {
         let entry = Entry::lfs("model.bin", bytes(1, 3 * MIB)).claiming_size(claimed);
         bench.repo().commit(&[entry]);
         let error = bench.pull().unwrap_err();
-        assert!(
-            matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Hub),
-            "{claimed}: {error}"
-        );
+        assert!(matches!(error.kind(), ErrorKind::Damaged | ErrorKind::Hub), "{claimed}: {error}");
         bench.assert_nothing_published();
     }
 }
@@ -152,7 +149,10 @@ fn patience_ends_and_what_came_is_kept() {
     let fault = bench.hub.fault(fault);
     let error = bench.pull().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Hub);
-    assert!(matches!(error, PullError::Hub(HubError::Cut { .. } | HubError::Network { .. })), "{error}");
+    assert!(
+        matches!(error, PullError::Hub(HubError::Cut { .. } | HubError::Network { .. })),
+        "{error}"
+    );
     assert!(error.hint().is_some());
     assert!(bench.store().partials().unwrap()[0].have > 0);
     fault.release();

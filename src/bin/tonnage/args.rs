@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
-use crate::{add, checkout, completions, demo, du, fsck, gc, ls, path, rm, show, verify, why};
+use crate::{
+    add, checkout, completions, demo, du, fsck, gc, ls, path, pull, rm, show, verify, why,
+};
 
 /// One copy of every model weight on disk, as ordinary files, verified
 #[derive(Parser)]
@@ -45,6 +47,8 @@ pub struct Global {
 
 #[derive(Subcommand)]
 pub enum Command {
+    /// Fetch a model from the hub, or what of it is missing
+    Pull(Box<pull::Args>),
     /// Take a local directory or file into the store
     Add(add::Args),
     /// List what is here

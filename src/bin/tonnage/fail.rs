@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tonnage::error::{Differences, ErrorKind, StoreError, ViewError};
+use tonnage::error::{Differences, ErrorKind, HubError, PullError, StoreError, ViewError};
 
 /// How many paths of one sort an error lists.
 const LISTED: usize = 10;
@@ -123,6 +123,18 @@ impl Failure {
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
         Self { kind: e.kind(), message: e.to_string(), hint: e.hint(), differences: None }
+    }
+}
+
+impl From<PullError> for Failure {
+    fn from(e: PullError) -> Self {
+        Self { kind: e.kind(), message: e.to_string(), hint: e.hint(), differences: None }
+    }
+}
+
+impl From<HubError> for Failure {
+    fn from(e: HubError) -> Self {
+        PullError::from(e).into()
     }
 }
 

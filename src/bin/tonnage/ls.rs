@@ -1,8 +1,9 @@
 //! `tonnage ls`
 
 use serde::Serialize;
+use serde_json::json;
 use tonnage::model::ModelSpec;
-use tonnage::store::Listed;
+use tonnage::store::{Listed, Partial, Store};
 use tonnage::views::{ManagedViews, managed_views};
 
 use crate::context::Context;
@@ -15,14 +16,21 @@ use crate::text;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   tonnage ls
-  tonnage ls org/name --json")]
+  tonnage ls org/name --json
+  tonnage ls --partial")]
 pub struct Args {
     /// Only this model, or this revision of it
     model: Option<ModelSpec>,
+    /// Downloads that are not complete; `pull` goes on with them
+    #[arg(long, conflicts_with = "model")]
+    partial: bool,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = context.read()?;
+    if args.partial {
+        return partials(&store, &context.out);
+    }
     let listed = match &args.model {
         Some(spec) => listing::find(&store, spec)?,
         None => store.list()?,
@@ -38,10 +46,47 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+fn partials(store: &Store, out: &Out) -> Result<Exit, Failure> {
+    let partials = store.partials()?;
+    let object = |p: &Partial| {
+        json!({
+            "model": p.model,
+            "revision": p.commit,
+            "files": p.files,
+            "size": p.bytes,
+            "have": p.have,
+            "last_change": text::time(p.last_change),
+            "in_use": p.in_use,
+        })
+    };
+    let objects: Vec<_> = partials.iter().map(object).collect();
+    out.result(&json!({ "partial": objects }), || {
+        if partials.is_empty() {
+            return "no download is incomplete\n".to_owned();
+        }
+        let titles = ["MODEL", "REVISION", ">FILES", ">HAVE", ">OF", "LAST BYTES"];
+        let mut table = Table::new(&titles);
+        for p in &partials {
+            let last = if p.in_use { "now".to_owned() } else { text::age(p.last_change) };
+            table.row([
+                p.model.to_string(),
+                p.commit.short().to_owned(),
+                p.files.to_string(),
+                text::size(p.have),
+                text::size(p.bytes),
+                last,
+            ]);
+        }
+        table.render(out)
+    });
+    Ok(Exit::Done)
+}
+
 /// The table that `demo` shows, too.
 pub fn table(listed: &[Listed], out: &Out) -> String {
     if listed.is_empty() {
-        return "nothing is here yet; `tonnage add` takes models in\n".to_owned();
+        return "nothing is here yet; `tonnage pull` and `tonnage add` bring models in\n"
+            .to_owned();
     }
     let mut table =
         Table::new(&["MODEL", "REVISION", "REFS", ">FILES", ">SIZE", ">EXCLUSIVE", "LAST USED"]);

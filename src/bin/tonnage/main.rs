@@ -17,6 +17,7 @@ mod listing;
 mod ls;
 mod out;
 mod path;
+mod pull;
 mod rm;
 mod show;
 mod table;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
+        Command::Pull(args) => pull::run(*args, context),
         Command::Add(args) => add::run(args, context),
         Command::Ls(args) => ls::run(args, context),
         Command::Show(args) => show::run(args, context),

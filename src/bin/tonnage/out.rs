@@ -71,6 +71,16 @@ impl Out {
         }
     }
 
+    /// An object that tells of work under way, for a program that asked for such.
+    pub fn event(&self, object: &impl Serialize) {
+        self.object(object);
+    }
+
+    /// How far work is, as a line of a log.
+    pub fn log(&self, text: &str) {
+        write_all(io::stderr(), format!("{text}\n").as_bytes());
+    }
+
     /// A word on stderr about something that is no error.
     pub fn note(&self, text: &str) {
         if !self.quiet && !self.json {

@@ -50,20 +50,52 @@ impl Interrupt {
     }
 }
 
+/// What can be watched: how far it is, and the word to stop.
+pub trait Watched: Sync {
+    /// One line for a terminal.
+    fn line(&self, took: Duration) -> String;
+    fn cancel(&self);
+    /// Called again and again: for those who tell elsewhere than in the line.
+    fn tick(&self) {}
+}
+
 /// Does long work that can be watched and interrupted. An interrupted one ends with the library's
 /// own word for it.
 pub fn watch<T>(context: &Context, what: &'static str, work: impl FnOnce(&Progress) -> T) -> T {
-    let progress = Progress::new();
+    let local = Local { what, progress: Progress::new() };
+    watch_as(context, &local, || work(&local.progress))
+}
+
+/// The same for work with a progress of its own.
+pub fn watch_as<T>(context: &Context, watched: &dyn Watched, work: impl FnOnce() -> T) -> T {
     let asked = context.interrupt.caught();
     let draws = !context.out.quiet && !context.out.json && io::stderr().is_terminal();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let watcher = thread::Builder::new()
-            .spawn_scoped(scope, || look(&progress, asked, &over, draws.then_some(what)));
+        let watcher =
+            thread::Builder::new().spawn_scoped(scope, || look(watched, asked, &over, draws));
         // Without the thread there is no bar, and the first signal waits for the work's end.
         let _over = Over { over: &over, watcher: watcher.ok().map(|w| w.thread().clone()) };
-        work(&progress)
+        work()
     })
+}
+
+/// Work on this machine.
+struct Local {
+    what: &'static str,
+    progress: Progress,
+}
+
+impl Watched for Local {
+    fn line(&self, took: Duration) -> String {
+        let (bytes, total) = self.progress.bytes();
+        let speed = bytes as f64 / took.as_secs_f64();
+        bar(self.what, (bytes, total), self.progress.files(), speed)
+    }
+
+    fn cancel(&self) {
+        self.progress.cancel();
+    }
 }
 
 /// Ends the watcher, also when the work panics.
@@ -81,15 +113,16 @@ impl Drop for Over<'_> {
     }
 }
 
-fn look(progress: &Progress, asked: &AtomicBool, over: &AtomicBool, what: Option<&'static str>) {
+fn look(watched: &dyn Watched, asked: &AtomicBool, over: &AtomicBool, draws: bool) {
     let began = Instant::now();
     let mut drawn = false;
     while !over.load(Ordering::Acquire) {
         if asked.load(Ordering::Relaxed) {
-            progress.cancel();
+            watched.cancel();
         }
-        if let Some(what) = what.filter(|_| began.elapsed() >= PATIENCE) {
-            show(&line(what, progress, began.elapsed()));
+        watched.tick();
+        if draws && began.elapsed() >= PATIENCE {
+            show(&watched.line(began.elapsed()));
             drawn = true;
         }
         thread::park_timeout(TICK);
@@ -109,10 +142,10 @@ fn show(line: &str) {
     let _ = write!(terminal, "\r\x1b[2K{line}").and_then(|()| terminal.flush());
 }
 
-fn line(what: &str, progress: &Progress, took: Duration) -> String {
-    let ((bytes, total), (files, all)) = (progress.bytes(), progress.files());
+/// `what [====    ] 1.2 GB of 2.4 GB, 600 MB/s, 3 of 20 files, 2.0 s left`; `speed` is in bytes a
+/// second.
+pub fn bar(what: &str, (bytes, total): (u64, u64), (files, all): (u64, u64), speed: f64) -> String {
     let part = if total == 0 { 0.0 } else { (bytes as f64 / total as f64).min(1.0) };
-    let speed = bytes as f64 / took.as_secs_f64();
     let full = (part * BAR as f64) as usize;
     let (full, empty) = ("=".repeat(full), " ".repeat(BAR.saturating_sub(full)));
     let (done, of) = (size(bytes.min(total)), size(total));
@@ -120,7 +153,7 @@ fn line(what: &str, progress: &Progress, took: Duration) -> String {
     if all > 1 {
         let _ = write!(text, ", {files} of {all} files");
     }
-    if bytes > 0 && bytes < total {
+    if bytes < total && speed >= 1.0 {
         let left = Duration::from_secs_f64(((total - bytes) as f64 / speed).min(1e6));
         let _ = write!(text, ", {} left", duration(left));
     }

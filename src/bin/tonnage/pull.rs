@@ -1,0 +1,199 @@
+//! `tonnage pull`
+
+mod report;
+mod watched;
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use clap::ValueEnum;
+use tonnage::error::ErrorKind;
+use tonnage::hub::{self, Client, Discovery, PullProgress, PullRequest, RateLimit, Selection};
+use tonnage::hub::{Pulled, Token};
+use tonnage::model::{ModelId, ModelSpec};
+use tonnage::store::{Resolved, Store};
+use tonnage::views::{ViewOptions, checkout, managed};
+
+use crate::context::Context;
+use crate::fail::{Exit, Failure};
+use crate::watch::{watch, watch_as};
+use report::Report;
+use watched::Watching;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  tonnage pull org/name
+  tonnage pull org/name-GGUF --quant Q4_K_M
+  tonnage pull org/name@v1.0 --include '*.safetensors' --include '*.json'
+  tonnage pull org/name --dry-run
+
+What is here already is not fetched again, and what an interrupted pull fetched
+is kept for the next. The hub is HF_ENDPOINT; a token comes from --token, HF_TOKEN
+or the file that `hf auth login` writes.")]
+pub struct Args {
+    /// The model, and behind an @ a branch, a tag, refs/pr/N or a commit
+    model: ModelSpec,
+    /// Only files that match; `*` is any characters
+    #[arg(long, value_name = "GLOB")]
+    include: Vec<String>,
+    /// No files that match
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Of GGUF files only this quantization's, split files and mmproj included
+    #[arg(long, value_name = "NAME")]
+    quant: Option<String>,
+    /// Put the files here, too, as `checkout` does
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+    /// How many connections fetch at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    jobs: u16,
+    /// Bytes a second at most, such as 10MB
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    limit_rate: Option<NonZeroU64>,
+    /// Say what would be fetched, and fetch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Ask no hub: answer from the store
+    #[arg(long, conflicts_with = "dry_run")]
+    offline: bool,
+    /// What kind of repository it is
+    #[arg(long = "type", value_name = "TYPE", default_value = "model", alias = "repo-type")]
+    kind: Kind,
+    /// The hub [env: HF_ENDPOINT]
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// A token; HF_TOKEN does not show in the list of processes
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// With --json, a line each second that tells how far it is
+    #[arg(long, requires = "json")]
+    events: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Model,
+    Dataset,
+    Space,
+}
+
+/// `10MB`, `500KiB`, with or without `/s`.
+fn rate(text: &str) -> Result<NonZeroU64, String> {
+    let number = text.trim().trim_end_matches("/s").parse::<bytesize::ByteSize>()?;
+    NonZeroU64::new(number.as_u64()).ok_or_else(|| "nothing would ever come".to_owned())
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let spec = ModelSpec { model: name(&args.model.model, args.kind)?, at: args.model.at.clone() };
+    let began = Instant::now();
+    let client = client(&args)?;
+    if client.is_offline() {
+        let store = context.read()?;
+        let revision = store.resolve(&spec).map_err(|e| {
+            let found = Failure::from(e);
+            let hint = "pull it without --offline and without HF_HUB_OFFLINE";
+            if found.kind == ErrorKind::NotFound { found.hint(hint) } else { found }
+        })?;
+        return finish(&args, context, &store, &revision, Report::offline(&revision, began));
+    }
+    let request = PullRequest {
+        model: spec.model,
+        revision: spec.at,
+        selection: Selection {
+            include: args.include.clone(),
+            exclude: args.exclude.clone(),
+            quant: args.quant.clone(),
+        },
+        jobs: args.jobs.into(),
+        limit: args.limit_rate.map(|rate| Arc::new(RateLimit::new(rate))),
+    };
+    let store = Arc::new(context.make()?);
+    if args.dry_run {
+        let plan = drive(context, None, async |progress| {
+            hub::plan(store.clone(), &client, &request, progress).await
+        })?;
+        report::plan(&plan, &context.out);
+        return Ok(Exit::Done);
+    }
+    let events = args.events.then_some(&context.out);
+    let pulled = drive(context, events, async |progress| {
+        hub::pull(store.clone(), &client, &request, progress).await
+    })?;
+    let report = Report::pulled(&pulled, began);
+    let Pulled { revision, .. } = pulled;
+    finish(&args, context, &store, &revision, report)
+}
+
+/// A dataset or space has its kind in front of its name.
+fn name(model: &ModelId, kind: Kind) -> Result<ModelId, Failure> {
+    let prefix = match kind {
+        Kind::Model => return Ok(model.clone()),
+        Kind::Dataset => "datasets/",
+        Kind::Space => "spaces/",
+    };
+    if model.as_str().starts_with(prefix) {
+        return Ok(model.clone());
+    }
+    format!("{prefix}{model}").parse().map_err(|e| Failure::usage(format!("{e}")))
+}
+
+fn client(args: &Args) -> Result<Client, Failure> {
+    let home = etcetera::home_dir().ok();
+    let env = |name: &str| std::env::var(name).ok();
+    // A token that is given makes what the environment has of one unimportant, also when it is bad.
+    let found = Discovery::new(
+        |name| match name {
+            "HF_HUB_DISABLE_IMPLICIT_TOKEN" if args.token.is_some() => Some("1".to_owned()),
+            name => env(name),
+        },
+        home.as_deref(),
+    )?;
+    let mut config = found.config();
+    config.offline |= args.offline;
+    if let Some(endpoint) = &args.endpoint {
+        config.endpoint = endpoint.clone();
+    }
+    if let Some(token) = &args.token {
+        config.token = Some(Token::new(token, "--token")?);
+    }
+    Ok(Client::new(config)?)
+}
+
+/// Runs what talks to the hub, with what a person sees of it meanwhile.
+fn drive<T, E: Into<Failure>>(
+    context: &Context,
+    events: Option<&crate::out::Out>,
+    work: impl AsyncFnOnce(&Arc<PullProgress>) -> Result<T, E>,
+) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(ErrorKind::Failure, format!("cannot start threads: {e}")))?;
+    let progress = Arc::new(PullProgress::new());
+    let watching = Watching::new(progress.clone(), context, events);
+    watch_as(context, &watching, || runtime.block_on(work(&progress))).map_err(Into::into)
+}
+
+/// The views, and what came of it all.
+fn finish(
+    args: &Args,
+    context: &Context,
+    store: &Store,
+    revision: &Resolved,
+    report: Report,
+) -> Result<Exit, Failure> {
+    let options = ViewOptions::default();
+    let mut view =
+        watch(context, "linking", |progress| managed(store, revision, options, progress))?;
+    if let Some(dir) = &args.to {
+        view = watch(context, "checking out", |progress| {
+            checkout(store, revision, dir, options, progress)
+        })?;
+    }
+    let object = report.object(&view);
+    context.out.summary(&object, || report.text(&view, context.out.width));
+    Ok(Exit::Done)
+}

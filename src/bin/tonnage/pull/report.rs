@@ -1,0 +1,136 @@
+//! What came of a pull, and what one would do.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tonnage::digest::Upstream;
+use tonnage::hub::{FileState, Plan, Pulled};
+use tonnage::model::{ModelId, RefName, Revision};
+use tonnage::store::Resolved;
+use tonnage::views::View;
+
+use crate::checkout;
+use crate::listing;
+use crate::out::Out;
+use crate::table::Table;
+use crate::text::{count, duration, plain, size};
+
+pub struct Report {
+    model: ModelId,
+    revision: Revision,
+    reference: Option<RefName>,
+    fetched: u64,
+    reused: u64,
+    offline: bool,
+    took: Duration,
+}
+
+impl Report {
+    pub fn pulled(pulled: &Pulled, began: Instant) -> Self {
+        Self {
+            model: pulled.revision.model.clone(),
+            revision: pulled.revision.revision.clone(),
+            reference: pulled.reference.clone(),
+            fetched: pulled.fetched_bytes,
+            reused: pulled.reused_bytes,
+            offline: false,
+            took: began.elapsed(),
+        }
+    }
+
+    /// The store had it, and nobody was asked.
+    pub fn offline(revision: &Resolved, began: Instant) -> Self {
+        Self {
+            model: revision.model.clone(),
+            revision: revision.revision.clone(),
+            reference: None,
+            fetched: 0,
+            reused: 0,
+            offline: true,
+            took: began.elapsed(),
+        }
+    }
+
+    pub fn object(&self, view: &View) -> Value {
+        let mut object = checkout::to_json(view);
+        let more = json!({
+            "model": self.model,
+            "revision": self.revision,
+            "ref": self.reference,
+            "fetched_bytes": self.fetched,
+            "reused_bytes": if self.offline { view.bytes } else { self.reused },
+            "seconds": self.took.as_secs_f64(),
+        });
+        if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+            object.extend(more);
+        }
+        object
+    }
+
+    /// The path has a line of its own: it is what people copy.
+    pub fn text(&self, view: &View, width: Option<usize>) -> String {
+        let what = match (self.offline, self.fetched, self.reused) {
+            (true, ..) => "here, and no hub was asked".to_owned(),
+            (_, 0, _) => "nothing to fetch".to_owned(),
+            (_, fetched, 0) => format!("{} fetched", size(fetched)),
+            (_, fetched, reused) => format!("{} fetched, {} reused", size(fetched), size(reused)),
+        };
+        let name = listing::name(&self.model, &self.revision);
+        let how = format!("{what}, {} in {}", count(view.files, "file"), duration(self.took));
+        let breaks = width.is_some_and(|width| name.len() + 2 + how.len() > width);
+        let path = view.path.to_string_lossy();
+        format!("{name}:{}{how}\n{}\n", if breaks { "\n  " } else { " " }, plain(&path))
+    }
+}
+
+/// What a pull would fetch, file by file and in all.
+pub fn plan(plan: &Plan, out: &Out) {
+    let files: Vec<_> = plan
+        .files
+        .iter()
+        .map(|file| {
+            let (sha256, git) = match &file.upstream {
+                Upstream::Sha256(digest) => (Some(digest.to_string()), None),
+                Upstream::Git(digest) => (None, Some(digest.to_string())),
+            };
+            let (state, have) = state(&file.state, file.size);
+            json!({
+                "path": file.path, "size": file.size, "sha256": sha256, "git": git,
+                "state": state, "have": have,
+            })
+        })
+        .collect();
+    let object = json!({
+        "model": plan.model,
+        "revision": plan.commit,
+        "files": files,
+        "total_bytes": plan.total_bytes(),
+        "have_bytes": plan.have_bytes(),
+        "new_bytes": plan.new_bytes(),
+    });
+    out.result(&object, || {
+        let mut table = Table::new(&["FILE", ">SIZE", ">TO FETCH"]);
+        for file in &plan.files {
+            let to_fetch = match state(&file.state, file.size) {
+                ("here", _) => "here".to_owned(),
+                (_, have) => size(file.size - have.min(file.size)),
+            };
+            table.row([file.path.to_string(), size(file.size), to_fetch]);
+        }
+        format!(
+            "{}{}: {} of {} to fetch\n",
+            table.render(out),
+            listing::name(&plan.model, &plan.commit),
+            size(plan.new_bytes()),
+            size(plan.total_bytes())
+        )
+    });
+}
+
+fn state(state: &FileState, size: u64) -> (&'static str, u64) {
+    match state {
+        FileState::Here => ("here", size),
+        FileState::Partial(have) => ("partial", *have),
+        _ => ("missing", 0),
+    }
+}

@@ -1,0 +1,148 @@
+//! How far a pull is: a line on a terminal, plain lines elsewhere, objects on request.
+
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tonnage::hub::{PullProgress, Snapshot, Stage};
+
+use crate::context::Context;
+use crate::out::Out;
+use crate::text::{plain, size};
+use crate::watch::{Watched, bar};
+
+/// Speed is what came in so long a time.
+const WINDOW: Duration = Duration::from_secs(5);
+/// How often a log gets a line.
+const LOG: Duration = Duration::from_secs(10);
+/// How often a program gets an object.
+const EVENT: Duration = Duration::from_secs(1);
+
+pub struct Watching {
+    progress: Arc<PullProgress>,
+    out: Out,
+    /// Where nobody draws: how often is told.
+    tells: Option<Duration>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// When so many bytes had come over the network.
+    seen: VecDeque<(Instant, u64)>,
+    told: Instant,
+}
+
+impl Watching {
+    pub fn new(progress: Arc<PullProgress>, context: &Context, events: Option<&Out>) -> Self {
+        let out = context.out;
+        let tells = match (events, out.json || out.quiet || io::stderr().is_terminal()) {
+            (Some(_), _) => Some(EVENT),
+            (None, false) => Some(LOG),
+            (None, true) => None,
+        };
+        let state = Mutex::new(State { seen: VecDeque::new(), told: Instant::now() });
+        Self { progress, out, tells, state }
+    }
+
+    /// Bytes a second over the last [`WINDOW`].
+    fn speed(&self, fetched: u64) -> f64 {
+        let now = Instant::now();
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.seen.push_back((now, fetched));
+        while state.seen.len() > 2
+            && state.seen.get(1).is_some_and(|(then, _)| now.duration_since(*then) >= WINDOW)
+        {
+            state.seen.pop_front();
+        }
+        match state.seen.front() {
+            Some((then, bytes)) if now > *then => {
+                fetched.saturating_sub(*bytes) as f64 / now.duration_since(*then).as_secs_f64()
+            }
+            _ => 0.0,
+        }
+    }
+
+    fn is_due(&self, every: Duration) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = state.told.elapsed() >= every;
+        if due {
+            state.told = Instant::now();
+        }
+        due
+    }
+
+    fn text(&self, now: &Snapshot, speed: f64) -> String {
+        match now.stage {
+            Stage::Resolving => "asking the hub".to_owned(),
+            Stage::Checking if now.hashed_bytes.1 > 0 => {
+                let (done, all) = now.hashed_bytes;
+                format!("looking what is here: {} of {} read", size(done), size(all))
+            }
+            Stage::Checking => "looking what is here".to_owned(),
+            Stage::Publishing => "making it durable".to_owned(),
+            stage => {
+                let what =
+                    if stage == Stage::Waiting { "another process fetches" } else { "fetching" };
+                let bytes = (now.done_bytes, now.total_bytes);
+                let mut text = bar(what, bytes, (now.done_files, now.total_files), speed);
+                if let Some(file) = now.files.first() {
+                    text = format!("{text}  {}", plain(file.path.as_str()));
+                }
+                text
+            }
+        }
+    }
+}
+
+impl Watched for Watching {
+    fn line(&self, _took: Duration) -> String {
+        let now = self.progress.snapshot();
+        let speed = self.speed(now.fetched_bytes);
+        self.text(&now, speed)
+    }
+
+    fn cancel(&self) {
+        self.progress.cancel();
+    }
+
+    fn tick(&self) {
+        let Some(every) = self.tells.filter(|every| self.is_due(*every)) else { return };
+        let now = self.progress.snapshot();
+        let speed = self.speed(now.fetched_bytes);
+        if every == EVENT {
+            self.out.event(&object(&now, speed));
+        } else {
+            self.out.log(&self.text(&now, speed));
+        }
+    }
+}
+
+fn object(now: &Snapshot, speed: f64) -> serde_json::Value {
+    let left = now.total_bytes.saturating_sub(now.done_bytes) as f64;
+    let files: Vec<_> = now
+        .files
+        .iter()
+        .map(|file| json!({ "path": file.path, "size": file.size, "bytes": file.bytes }))
+        .collect();
+    json!({
+        "event": "progress",
+        "stage": match now.stage {
+            Stage::Resolving => "resolving",
+            Stage::Checking => "checking",
+            Stage::Waiting => "waiting",
+            Stage::Fetching => "fetching",
+            Stage::Publishing => "publishing",
+            _ => "done",
+        },
+        "bytes": now.done_bytes,
+        "total_bytes": now.total_bytes,
+        "fetched_bytes": now.fetched_bytes,
+        "files": now.done_files,
+        "total_files": now.total_files,
+        "bytes_per_second": speed as u64,
+        "seconds_left": (speed >= 1.0).then_some(left / speed),
+        "current": files,
+    })
+}
