@@ -38,6 +38,8 @@ mod fault;
 mod files;
 #[path = "hub/log.rs"]
 mod log;
+#[path = "hub/plan.rs"]
+mod plan;
 #[path = "hub/refusal.rs"]
 mod refusal;
 #[path = "hub/repo.rs"]

@@ -1,13 +1,12 @@
 //! Which faults strike a request, and what they make of its answer.
 
 use std::io;
-use std::ops::Range;
 
 use super::answer::{Answer, Body, content_range};
 use super::encode::{gzip, matches};
 use super::fault::{At, Live, On, What};
+use super::plan::{End, How, Place, Plan};
 use super::route::{Asked, Route};
-use super::send::{End, How, Place, Plan};
 
 /// A request, as faults look at it.
 pub(super) struct Facts<'a> {
@@ -276,19 +275,4 @@ impl Body {
             Self::File { range, .. } => range.end = range.end.min(range.start + len),
         }
     }
-}
-
-/// Flips the bits of `bytes`, which begin at `start` in the file.
-pub(super) fn flip(bytes: &mut [u8], start: u64, offsets: &[u64]) {
-    for offset in offsets {
-        let at = offset.checked_sub(start).and_then(|at| usize::try_from(at).ok());
-        if let Some(byte) = at.and_then(|at| bytes.get_mut(at)) {
-            *byte ^= 1;
-        }
-    }
-}
-
-/// Whether one of the offsets is in `range`.
-pub(super) fn is_flipped(range: &Range<u64>, offsets: &[u64]) -> bool {
-    offsets.iter().any(|offset| range.contains(offset))
 }
