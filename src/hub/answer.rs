@@ -22,7 +22,7 @@ pub(super) struct Asked<'a> {
     pub path: Option<&'a FilePath>,
 }
 
-/// The hub's own refusal. `body` is the beginning of what came with it.
+/// The hub's own refusal, which came with `message`.
 ///
 /// The hub tells its cases apart by `X-Error-Code`, and where it sends none, by the words of its
 /// message. To a stranger it says 401 for what is missing and for what is private; the same case is a
@@ -30,15 +30,13 @@ pub(super) struct Asked<'a> {
 pub(super) fn refusal(
     (url, status): (&Url, StatusCode),
     headers: &HeaderMap,
-    body: &[u8],
+    message: String,
     asked: Asked<'_>,
     endpoint: &Endpoint,
-    token: Option<&str>,
+    with_token: bool,
 ) -> HubError {
     let code = header(headers, "x-error-code").unwrap_or_default();
-    let message = message(headers, body, token);
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
-    let with_token = token.is_some();
     if let Some(error) = busy((url, status), headers) {
         return error;
     }
@@ -119,8 +117,9 @@ pub(super) fn encoding(headers: &HeaderMap) -> Option<&str> {
         .filter(|encoding| !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity"))
 }
 
-/// What the hub says, fit to be shown: short, one line, without the token.
-fn message(headers: &HeaderMap, body: &[u8], token: Option<&str>) -> String {
+/// What the hub says, fit to be shown: short, one line, without the token. `body` is the beginning of
+/// what came.
+pub(super) fn message(headers: &HeaderMap, body: &[u8], token: Option<&str>) -> String {
     #[derive(serde::Deserialize)]
     struct Error {
         error: String,

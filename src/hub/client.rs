@@ -1,5 +1,6 @@
 //! The client: connections, and requests that end in an answer or in an error that says why.
 
+use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RAN
 use reqwest::{Response, StatusCode, Url, redirect};
 use tokio::time::timeout;
 
-use super::answer::{Asked, header, refusal};
+use super::answer::{Asked, message, refusal};
 use super::links::Links;
 use super::redirect::Trail;
 use super::repo::{Endpoint, shown};
@@ -50,6 +51,8 @@ impl fmt::Debug for Client {
 pub(super) struct Answer {
     pub url: Url,
     pub response: Response,
+    /// Whether the token was sent, if there is one.
+    authorized: bool,
 }
 
 /// How a request ended that was to stay at the hub.
@@ -68,22 +71,31 @@ impl Client {
     pub fn new(config: Config) -> Result<Self, HubError> {
         let endpoint = Endpoint::new(&config.endpoint)?;
         let bearer = config.token.as_ref().map(bearer).transpose()?;
-        let mut http = reqwest::Client::builder()
-            .user_agent(&config.user_agent)
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(config.connect)
-            // A connection that a load balancer dropped without a word costs a wait.
-            .pool_idle_timeout(Duration::from_secs(60))
-            .tcp_nodelay(true)
-            .http1_only();
-        if config.proxy == Proxy::None {
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(|e| HubError::Setting {
-            setting: "the HTTP client".to_owned(),
-            why: chain(&e.without_url()),
-        })?;
+        let build = |without_roots: bool| {
+            let mut http = reqwest::Client::builder()
+                .user_agent(&config.user_agent)
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(config.connect)
+                // A connection that a load balancer dropped without a word costs a wait.
+                .pool_idle_timeout(Duration::from_secs(60))
+                .tcp_nodelay(true)
+                .http1_only();
+            if config.proxy == Proxy::None {
+                http = http.no_proxy();
+            }
+            if without_roots {
+                http = http.tls_certs_only([]);
+            }
+            http.build()
+        };
+        let http = build(false)
+            // A system without any certificates can do without where nothing is encrypted.
+            .or_else(|e| if endpoint.is_encrypted() { Err(e) } else { build(true) })
+            .map_err(|e| HubError::Setting {
+                setting: "encrypted connections".to_owned(),
+                why: format!("{} (SSL_CERT_FILE names a file of certificates)", causes(&e)),
+            })?;
         let links = Links::default();
         Ok(Self { inner: Arc::new(Inner { http, endpoint, bearer, config, links }) })
     }
@@ -144,9 +156,9 @@ impl Client {
             }
             let response = self.request(&here, range, true).await?;
             if !redirects(response.status()) {
-                return Ok(Arrival::Answer(Answer { url: here, response }));
+                return Ok(Arrival::Answer(Answer { url: here, response, authorized: true }));
             }
-            trail.follow(header(response.headers(), LOCATION.as_str()))?;
+            trail.follow(location(&response))?;
             drain(response).await;
         }
     }
@@ -163,16 +175,16 @@ impl Client {
             let Some(here) = trail.here().cloned() else { return Err(self.lost()) };
             let response = self.request(&here, range, false).await?;
             if !redirects(response.status()) {
-                return Ok(Answer { url: here, response });
+                return Ok(Answer { url: here, response, authorized: false });
             }
-            trail.follow(header(response.headers(), LOCATION.as_str()))?;
+            trail.follow(location(&response))?;
             drain(response).await;
         }
     }
 
     /// The error that the hub means by `answer`, which is none of the 2xx.
     pub(super) async fn refused(&self, answer: Answer, asked: Asked<'_>) -> HubError {
-        let Answer { url, mut response } = answer;
+        let Answer { url, mut response, authorized } = answer;
         let mut body = Vec::new();
         let read = async {
             while body.len() < MAX_REFUSAL
@@ -185,8 +197,10 @@ impl Client {
         let _ = timeout(DRAIN, read).await;
         body.truncate(MAX_REFUSAL);
         let token = self.inner.config.token.as_ref().map(Token::secret);
+        let message = message(response.headers(), &body, token);
+        let with_token = authorized && token.is_some();
         let what = (&url, response.status());
-        refusal(what, response.headers(), &body, asked, &self.inner.endpoint, token)
+        refusal(what, response.headers(), message, asked, &self.inner.endpoint, with_token)
     }
 
     async fn request(
@@ -210,7 +224,7 @@ impl Client {
         let limit = config.connect.saturating_add(config.answer);
         match timeout(limit, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(e)) => Err(broken(url, e)),
+            Ok(Err(e)) => Err(broken(url, &e)),
             Err(_) => Err(HubError::Stalled { url: shown(url), waited: limit }),
         }
     }
@@ -235,6 +249,11 @@ fn redirects(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
+/// Some servers write a path in UTF-8 as it is, which the URL's parser quotes.
+fn location(response: &Response) -> Option<&str> {
+    std::str::from_utf8(response.headers().get(LOCATION)?.as_bytes()).ok()
+}
+
 /// Reads what is left of a short body.
 async fn drain(mut response: Response) {
     if response.content_length().is_some_and(|length| length <= MAX_DRAINED) {
@@ -243,31 +262,31 @@ async fn drain(mut response: Response) {
 }
 
 /// What a failed connection is called.
-pub(super) fn broken(url: &Url, error: reqwest::Error) -> HubError {
-    // The library's own text would show the URL with its query.
-    let error = error.without_url();
-    let (url, timed_out) = (shown(url), error.is_timeout());
-    let reason = chain(&error);
+pub(super) fn broken(url: &Url, error: &reqwest::Error) -> HubError {
+    let (url, mut reason) = (shown(url), causes(error));
     // How rustls words it; its type is buried in an I/O error.
     if reason.contains("invalid peer certificate") {
-        HubError::Certificate { url, reason }
-    } else if timed_out && error.is_connect() {
-        HubError::Network { url, reason: "no connection in time".to_owned() }
-    } else {
-        HubError::Network { url, reason }
+        return HubError::Certificate { url, reason };
     }
+    if error.is_connect() {
+        reason = format!("cannot connect: {reason}");
+    }
+    HubError::Network { url, reason }
 }
 
-/// An error's causes in one line; where one repeats the next one's text, it is left out.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+/// An error's causes in one line. The error itself is left out: it shows the URL with its query, and
+/// says nothing but which library failed, as the first of its causes does.
+fn causes(error: &dyn Error) -> String {
+    let mut text = String::new();
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
         cause = error.source();
+        let says_nothing = cause.is_some() && next.starts_with("client error (");
+        if !says_nothing && !text.ends_with(&next) {
+            let between = if text.is_empty() { "" } else { ": " };
+            text = format!("{text}{between}{next}");
+        }
     }
-    text
+    if text.is_empty() { "it failed without a reason".to_owned() } else { text }
 }

@@ -57,7 +57,7 @@ impl Client {
                 self.refused(answer, asked).await
             });
         }
-        let Answer { url, mut response } = answer;
+        let Answer { url, mut response, .. } = answer;
         if let Some(encoding) = encoding(response.headers()) {
             return Err(strange(&url, format!("the answer is encoded ({encoding:?})")));
         }
@@ -88,7 +88,7 @@ impl Client {
         loop {
             let frame = match timeout(stall, response.chunk()).await {
                 Ok(Ok(frame)) => frame,
-                Ok(Err(e)) => return Err(broken(url, e)),
+                Ok(Err(e)) => return Err(broken(url, &e)),
                 Err(_) => return Err(HubError::Stalled { url: shown(url), waited: stall }),
             };
             let Some(frame) = frame else { return Ok(body) };

@@ -99,7 +99,7 @@ impl Body {
                     let error = if check::is_short(&e) {
                         HubError::Cut { url: shown(url), at: self.at, end: self.end }
                     } else {
-                        broken(url, e)
+                        broken(url, &e)
                     };
                     self.answer = None;
                     return Err(error);

@@ -105,6 +105,10 @@ impl Endpoint {
         &self.base
     }
 
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.url.scheme() == "https"
+    }
+
     /// Whether `url` has the same scheme, host and port: only there the token may go.
     pub(super) fn owns(&self, url: &Url) -> bool {
         same_origin(&self.url, url)

@@ -117,7 +117,7 @@ async fn a_dropped_wait_loses_no_byte_and_does_not_begin_to_wait_anew() {
 #[tokio::test]
 async fn who_is_slow_to_ask_meets_no_stall() {
     let hub = Hub::start();
-    let client = Client::new(Config { stall: Duration::from_millis(50), ..config(&hub) }).unwrap();
+    let client = Client::new(Config { stall: Duration::from_millis(500), ..config(&hub) }).unwrap();
     let world = World::with(hub, client, 4 << 20).await;
     let file = world.file(WEIGHTS);
     let mut body = world.client.open(&world.model, &world.commit, file, None).await.unwrap();
@@ -125,7 +125,7 @@ async fn who_is_slow_to_ask_meets_no_stall() {
     while let Some(frame) = body.next().await.unwrap() {
         if left == 4 << 20 {
             // As a limit of the rate, or a pause, would: the time is the caller's own.
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(800)).await;
         }
         left -= frame.len();
     }

@@ -6,7 +6,7 @@ use tonnage::error::HubError;
 use tonnage::hub::{Client, Config};
 
 use crate::hub::{At, Fault, Hub, On, What};
-use crate::support::{CONFIG, WEIGHTS, World, config};
+use crate::support::{CONFIG, WEIGHTS, World, client, config};
 
 #[tokio::test]
 async fn answers_that_are_not_the_range_are_protocol_errors() {
@@ -29,13 +29,14 @@ async fn answers_that_are_not_the_range_are_protocol_errors() {
         assert!(matches!(error, HubError::Protocol { .. }), "{what:?}: {error}");
         assert!(error.is_retryable());
         assert_eq!(fault.hits(), 1, "{what:?}");
-        world.succeeds(1000..51_000).await;
+        // Bytes behind a length that was too small may still be taken for the next answer.
+        world.recovers(1000..51_000).await;
     }
 }
 
 #[tokio::test]
 async fn whole_files_are_checked_as_ranges_are() {
-    let world = World::new(100_000).await;
+    let mut world = World::new(100_000).await;
     for (on, path) in [(On::Cdn, WEIGHTS), (On::Cache, CONFIG)] {
         for what in [
             What::LyingLength(1),
@@ -48,6 +49,7 @@ async fn whole_files_are_checked_as_ranges_are() {
             let error = world.read(path, None).await.2.unwrap_err();
             assert!(matches!(error, HubError::Protocol { .. }), "{what:?}: {error}");
             assert_eq!(fault.hits(), 1, "{what:?}");
+            world.client = client(&world.hub);
         }
         world.read(path, None).await.2.unwrap();
     }

@@ -89,4 +89,11 @@ async fn a_hub_that_moved_is_followed_without_the_token() {
     assert_eq!(elsewhere.hub.log()[0].authorization.as_deref(), Some("Bearer hf_secret"));
     assert_eq!(world.hub.log().len(), 1);
     assert_eq!(world.hub.log()[0].authorization, None);
+
+    world.repo.private();
+    let error = client.commit(&world.model, "main").await.unwrap_err();
+    assert!(
+        matches!(error, HubError::NotFound { with_token: false, .. }),
+        "a token that was not sent is not to blame: {error}"
+    );
 }

@@ -103,4 +103,15 @@ impl World {
         assert_eq!(start, range.start);
         assert_eq!(bytes, self.bytes[range.start as usize..range.end as usize]);
     }
+    /// Reads a range of the large file as a download does, which comes again after an error.
+    pub async fn recovers(&self, range: Range<u64>) {
+        for failures in 1.. {
+            let (_, bytes, end) = self.read(WEIGHTS, Some(range.clone())).await;
+            let Err(error) = end else {
+                assert_eq!(bytes, self.bytes[range.start as usize..range.end as usize]);
+                return;
+            };
+            assert!(self.client.retry().pause(failures, &error).is_some(), "{error}");
+        }
+    }
 }

@@ -18,13 +18,14 @@ fn ask(case: &Case, path: bool) -> HubError {
     let asked = Asked { model: Some(&model), revision: Some("x"), path: path.then_some(&path_of) };
     let url = "https://hub.test/o/n?token=hf_secret".parse().unwrap();
     let body = format!(r#"{{"error":"{}"}}"#, case.message);
+    let text = message(&headers, body.as_bytes(), Some("hf_secret"));
     refusal(
         (&url, StatusCode::from_u16(case.status).unwrap()),
         &headers,
-        body.as_bytes(),
+        text,
         asked,
         &endpoint,
-        case.token.then_some("hf_secret"),
+        case.token,
     )
 }
 
