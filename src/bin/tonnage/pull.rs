@@ -11,8 +11,8 @@ use std::time::Instant;
 use clap::ValueEnum;
 use tonnage::error::ErrorKind;
 use tonnage::hub::{self, Client, Discovery, PullProgress, PullRequest, RateLimit, Selection};
-use tonnage::hub::{Pulled, Token};
-use tonnage::model::{ModelId, ModelSpec};
+use tonnage::hub::{Pulled, RepoKind, Token};
+use tonnage::model::ModelSpec;
 use tonnage::store::{Resolved, Store};
 use tonnage::views::{ViewOptions, checkout, managed};
 
@@ -87,7 +87,13 @@ fn rate(text: &str) -> Result<NonZeroU64, String> {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
-    let spec = ModelSpec { model: name(&args.model.model, args.kind)?, at: args.model.at.clone() };
+    let kind = match args.kind {
+        Kind::Model => RepoKind::of(&args.model.model),
+        Kind::Dataset => RepoKind::Dataset,
+        Kind::Space => RepoKind::Space,
+    };
+    let model = kind.apply(&args.model.model).map_err(|e| Failure::usage(e.to_string()))?;
+    let spec = ModelSpec { model, at: args.model.at.clone() };
     let began = Instant::now();
     let client = client(&args)?;
     if client.is_offline() {
@@ -125,19 +131,6 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let report = Report::pulled(&pulled, began);
     let Pulled { revision, .. } = pulled;
     finish(&args, context, &store, &revision, report)
-}
-
-/// A dataset or space has its kind in front of its name.
-fn name(model: &ModelId, kind: Kind) -> Result<ModelId, Failure> {
-    let prefix = match kind {
-        Kind::Model => return Ok(model.clone()),
-        Kind::Dataset => "datasets/",
-        Kind::Space => "spaces/",
-    };
-    if model.as_str().starts_with(prefix) {
-        return Ok(model.clone());
-    }
-    format!("{prefix}{model}").parse().map_err(|e| Failure::usage(format!("{e}")))
 }
 
 fn client(args: &Args) -> Result<Client, Failure> {

@@ -1,0 +1,16 @@
+//! `pull` as its user runs it: real processes against a hub of our own on loopback.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test says what it expects by failing"
+)]
+
+#[path = "../support/hub.rs"]
+mod hub;
+
+mod death;
+mod manners;
+mod refusals;
+mod support;
