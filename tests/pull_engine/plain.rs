@@ -52,7 +52,9 @@ fn every_file_comes_with_its_own_bytes_and_is_sent_once() {
     let again = bench.pull().unwrap();
     assert_eq!((again.fetched_bytes, again.reused_bytes), (0, distinct));
     assert_eq!(again.revision, pulled.revision);
-    assert!(bench.hub.requests(|request| request.body_sent > 0 && request.file.is_some()).is_empty());
+    assert!(
+        bench.hub.requests(|request| request.body_sent > 0 && request.file.is_some()).is_empty()
+    );
 }
 
 #[test]
@@ -149,9 +151,7 @@ fn globs_and_quantizations_choose_and_what_fits_nothing_is_an_error() {
         Entry::lfs("m-Q8_0.gguf", "eight"),
         Entry::lfs("mmproj-F16.gguf", "eye"),
     ]);
-    let with = |selection: Selection| {
-        bench.pull_as(PullRequest { selection, ..Bench::request() })
-    };
+    let with = |selection: Selection| bench.pull_as(PullRequest { selection, ..Bench::request() });
     let quant = |quant: &str| Selection { quant: Some(quant.to_owned()), ..Selection::default() };
     let error = with(quant("Q5_0")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);

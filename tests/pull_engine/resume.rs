@@ -21,7 +21,9 @@ fn two() -> PullRequest {
 }
 
 /// A pull of which all came that does come.
-fn stuck(bench: &Bench) -> (Arc<PullProgress>, tokio::task::JoinHandle<Result<tonnage::hub::Pulled, PullError>>) {
+fn stuck(
+    bench: &Bench,
+) -> (Arc<PullProgress>, tokio::task::JoinHandle<Result<tonnage::hub::Pulled, PullError>>) {
     let progress = Arc::new(PullProgress::new());
     let task = bench.spawn(bench.store(), two(), &progress);
     bench.hub.wait_for_bytes("model.bin", (SIZE - 12 * MIB) as u64);
@@ -83,7 +85,8 @@ fn bytes_that_rotted_meanwhile_are_fetched_again() {
     let staging = std::fs::read_dir(bench.home().join("staging")).unwrap();
     let pull = staging.map(|entry| entry.unwrap().path()).next().unwrap();
     let parts = std::fs::read_dir(pull).unwrap().map(|entry| entry.unwrap().path());
-    let part = parts.into_iter().find(|path| path.extension().is_some_and(|e| e == "part")).unwrap();
+    let part =
+        parts.into_iter().find(|path| path.extension().is_some_and(|e| e == "part")).unwrap();
     let file = std::fs::File::options().write(true).open(part).unwrap();
     std::os::unix::fs::FileExt::write_all_at(&file, b"rotten", 5 * MIB as u64 + 3).unwrap();
     drop(file);
