@@ -17,6 +17,7 @@ mod client;
 mod config;
 mod digester;
 mod fetch;
+mod flusher;
 mod hasher;
 mod json;
 mod limit;

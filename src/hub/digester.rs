@@ -33,6 +33,8 @@ pub(super) enum Found {
     Lost(u64),
     /// Bytes that were said to be there are not, and the part cannot be written.
     Useless,
+    /// The disk failed to keep it: what it has of it is not known.
+    NotDurable(FsError),
     /// It cannot be read.
     Failed(FsError),
 }

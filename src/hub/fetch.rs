@@ -5,13 +5,15 @@ mod queue;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
 use super::digester::{Digesters, Event, Found};
+use super::flusher::Flusher;
 use super::limit::RateLimit;
+use super::part::Part;
 use super::progress::PullProgress;
 use super::{Client, RemoteFile};
 use crate::digest::tree::Cv;
@@ -52,6 +54,7 @@ struct Run {
     dir: Dir,
     queue: Queue,
     digesters: Digesters,
+    flusher: Flusher,
     progress: Arc<PullProgress>,
     /// Held by every task that may write: the directory's lock is given up when the last is gone.
     _import: Arc<Import>,
@@ -76,13 +79,15 @@ pub(super) async fn fetch(
     }
     let jobs = order.jobs.max(1);
     let (sender, events) = unbounded_channel();
-    let no_threads = |e| PullError::Stopped { what: format!("no thread to digest with: {e}") };
-    let digesters = Digesters::start(order.threads, sender).map_err(no_threads)?;
+    let no_thread = |e| PullError::Stopped { what: format!("a thread did not start: {e}") };
+    let flusher = Flusher::start(import.clone(), sender.clone()).map_err(no_thread)?;
+    let digesters = Digesters::start(order.threads, sender).map_err(no_thread)?;
     let run = Arc::new(Run {
         dir: import.dir().clone(),
         queue: Queue::new(&order.files, jobs),
         suspect: order.files.iter().map(|_| AtomicBool::new(false)).collect(),
         digesters,
+        flusher,
         progress: progress.clone(),
         _import: import.clone(),
         order,
@@ -92,8 +97,9 @@ pub(super) async fn fetch(
         workers.spawn(worker::work(run.clone()));
     }
     let done = run.supervise(&mut workers, events).await;
-    // Nobody writes any more when this returns.
+    // Nobody works in the directory any more when this returns.
     workers.shutdown().await;
+    run.flusher.finish().await;
     done
 }
 
@@ -116,7 +122,14 @@ impl Run {
                     Some(Ok(Ok(()))) => {}
                     Some(Ok(Err(e))) => return Err(e),
                     Some(Err(e)) => return Err(PullError::Stopped { what: e.to_string() }),
-                    None => return Ok(self.queue.results()),
+                    None => {
+                        // What came late: a disk that failed must not go unheard.
+                        self.flusher.finish().await;
+                        while let Ok((index, found)) = events.try_recv() {
+                            self.found(index, found)?;
+                        }
+                        return Ok(self.queue.results());
+                    }
                 },
             }
         }
@@ -134,7 +147,7 @@ impl Run {
                 Ok(())
             }
             Found::Useless => self.again(index),
-            Found::Failed(e) => Err(e.into()),
+            Found::NotDurable(e) | Found::Failed(e) => Err(e.into()),
         }
     }
 
@@ -153,6 +166,9 @@ impl Run {
             blob: BlobHash::from_bytes(root),
             groups,
         };
+        if let Some(file) = self.queue.file(index) {
+            self.flusher.look(&file, 1);
+        }
         self.progress.finished(index, *copies);
         self.queue.finish(index, fetched);
         Ok(())
@@ -161,15 +177,12 @@ impl Run {
     /// An error when the bytes of a file are wrong for the second time.
     fn refuse(&self, index: usize, found: &Upstream) -> Result<(), PullError> {
         let Some((file, _)) = self.order.files.get(index) else { return Ok(()) };
-        let again = self
-            .suspect
-            .get(index)
-            .is_some_and(|suspect| suspect.swap(true, std::sync::atomic::Ordering::Relaxed));
+        let again = self.suspect.get(index).is_some_and(|s| s.swap(true, Ordering::Relaxed));
         if !again {
             return Ok(());
         }
         // What is wrong is not worth keeping.
-        super::part::Part::discard(&self.dir, &file.upstream)?;
+        Part::discard(&self.dir, &file.upstream)?;
         Err(PullError::ChecksumMismatch {
             model: self.order.model.clone(),
             path: file.path.clone(),
@@ -184,7 +197,7 @@ impl Run {
         if let (Some(progress), Some(part)) = (self.queue.progress(index), self.queue.part(index)) {
             self.progress.lost(&progress, part.have());
         }
-        super::part::Part::discard(&self.dir, &file.upstream)?;
+        Part::discard(&self.dir, &file.upstream)?;
         self.queue.again(index);
         Ok(())
     }

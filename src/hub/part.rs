@@ -1,6 +1,7 @@
 //! A file on its way: its bytes on disk, and which of its groups are there.
 
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::hasher::Hasher;
@@ -35,12 +36,16 @@ pub(super) struct Part {
     file: File,
     /// The chaining values on disk; `None` when the part was complete and may not be written.
     groups: Option<File>,
+    upstream: Upstream,
     size: u64,
     state: Mutex<State>,
     /// The upstream's digest of the groups that are digested.
     hasher: Mutex<Hasher>,
     /// Held while bytes are written.
     turn: Mutex<()>,
+    /// Bytes that were written and not made durable.
+    unflushed: AtomicU64,
+    flushing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -109,7 +114,17 @@ impl Part {
             digesting: false,
         };
         let hasher = Mutex::new(Hasher::like(upstream, size));
-        Self { file, groups, size, state: Mutex::new(state), hasher, turn: Mutex::new(()) }
+        Self {
+            file,
+            groups,
+            upstream: *upstream,
+            size,
+            state: Mutex::new(state),
+            hasher,
+            turn: Mutex::new(()),
+            unflushed: AtomicU64::new(0),
+            flushing: AtomicBool::new(false),
+        }
     }
 
     /// Removes what is there of a file.
@@ -126,6 +141,10 @@ impl Part {
 
     pub fn file(&self) -> &File {
         &self.file
+    }
+
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     pub fn size(&self) -> u64 {
@@ -189,7 +208,22 @@ impl Part {
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), FsError> {
         // The file system lets one writer in at a time, and lets the others spin.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.unflushed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.file.write_at(bytes, offset)
+    }
+
+    /// True when at least so many bytes are to be made durable, and the caller must see to it.
+    pub fn begin_flush(&self, least: u64) -> bool {
+        self.unflushed.load(Ordering::Relaxed) >= least.max(1)
+            && !self.flushing.swap(true, Ordering::SeqCst)
+    }
+
+    /// Makes durable what was written so far.
+    pub fn flush(&self) -> Result<(), FsError> {
+        self.unflushed.store(0, Ordering::Relaxed);
+        let done = self.file.sync();
+        self.flushing.store(false, Ordering::SeqCst);
+        done
     }
 
     /// Whoever takes the group at `offset`, of which no byte is written, and finds all before it

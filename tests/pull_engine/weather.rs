@@ -5,7 +5,7 @@ use tonnage::error::{ErrorKind, HubError, PullError};
 use crate::bench::{Bench, IN_FLIGHT, MIB, bytes};
 use crate::hub::{At, Entry, Fault, On, What, sha256};
 
-const SIZE: usize = 34 * MIB + 9;
+const SIZE: usize = 18 * MIB + 9;
 
 /// A fault on the way of a large file's bytes that passes.
 fn passes(what: What, times: u64) {
@@ -31,7 +31,7 @@ fn a_connection_that_ends_at_any_byte_is_no_loss() {
 #[test]
 fn a_connection_that_stalls_is_given_up() {
     passes(What::Stall(At::Head(0)), 1);
-    passes(What::Stall(At::File(20 * MIB as u64)), 2);
+    passes(What::Stall(At::File(17 * MIB as u64)), 2);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_size_that_is_a_lie_is_no_model() {
 fn patience_ends_and_what_came_is_kept() {
     let bench = Bench::new();
     let bytes = bench.with_file(SIZE);
-    let fault = Fault::new(On::Cdn, What::Close(At::File(20 * MIB as u64))).forever();
+    let fault = Fault::new(On::Cdn, What::Close(At::File(17 * MIB as u64))).forever();
     let fault = bench.hub.fault(fault);
     let error = bench.pull().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Hub);

@@ -150,6 +150,10 @@ impl Queue {
         self.active(index).map(|active| active.digesting.part.clone())
     }
 
+    pub fn file(&self, index: usize) -> Option<Arc<Digesting>> {
+        self.active(index).map(|active| active.digesting)
+    }
+
     pub fn progress(&self, index: usize) -> Option<Arc<FileProgress>> {
         self.active(index).map(|active| active.progress)
     }

@@ -18,6 +18,9 @@ use crate::hub::progress::FileProgress;
 use crate::hub::{Body, RemoteFile};
 use crate::store::partial::{have, part_name};
 
+/// How many bytes of a file are made durable together.
+const FLUSH: u64 = 128 << 20;
+
 /// Works until all files are complete.
 pub(super) async fn work(run: Arc<Run>) -> Result<(), PullError> {
     // A file that a worker has to itself needs to be read only once: its bytes are digested as they
@@ -117,6 +120,7 @@ impl Run {
                     if wake {
                         self.digesters.wake(&active.digesting);
                     }
+                    self.flusher.look(&active.digesting, FLUSH);
                 }
                 Ok(None) => return Ok(None),
                 Err(e) => return Ok(Some(e)),

@@ -51,18 +51,49 @@ fn groups_come_in_any_order_and_are_digested_in_theirs() {
     assert!(!part.is_missing());
     assert!(!fill(&part, second));
     assert_eq!(part.have(), 4 * GROUP + 7);
-    assert!(fill(&part, 0..GROUP), "the first group wakes");
-    assert!(!fill(&part, GROUP..2 * GROUP), "the thread is awake");
-    assert_eq!(drain(&part), 2);
+    assert!(!fill(&part, 0..2 * GROUP), "digested on their way");
+    assert_eq!(part.next_to_digest(), Next::Wait);
     part.give_back(2 * GROUP..16 * GROUP);
     assert!(part.is_missing());
     assert!(part.take_one(3 * GROUP) && !part.take_one(3 * GROUP));
     assert_eq!(part.take(), Some(2 * GROUP..3 * GROUP));
     assert_eq!(part.take(), Some(4 * GROUP..16 * GROUP));
-    assert!(fill(&part, 2 * GROUP..16 * GROUP));
-    assert_eq!(drain(&part), 19);
+    assert!(!fill(&part, 3 * GROUP..16 * GROUP), "not their turn");
+    assert!(fill(&part, 2 * GROUP..3 * GROUP), "now it is the turn of all that are there");
+    assert!(!part.begin_digest(), "somebody was told");
+    assert_eq!(drain(&part), 18);
     assert_eq!(part.next_to_digest(), Next::End);
     assert_eq!(part.root().unwrap().0, *blake3::hash(&bytes()).as_bytes());
+}
+
+#[test]
+fn a_file_that_comes_in_order_is_digested_on_its_way() {
+    let disk = SimDisk::new();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    let mut wakes = 0;
+    while let Some(range) = part.take() {
+        wakes += usize::from(fill(&part, range));
+    }
+    assert_eq!(wakes, 1, "somebody has to look at the digest");
+    assert_eq!(part.next_to_digest(), Next::End);
+    assert_eq!(part.hasher().clone().finish(), Hasher::of(&upstream(), &bytes()));
+}
+
+#[test]
+fn a_group_that_is_given_up_on_its_way_is_not_digested() {
+    let disk = SimDisk::new();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    let range = part.take().unwrap();
+    let mut writer = Writer::new(&part, 0);
+    writer.write(&bytes()[..GROUP as usize + 300_000]).unwrap();
+    drop(writer);
+    part.give_back(GROUP..range.end);
+    assert_eq!(part.have(), GROUP);
+    while let Some(range) = part.take() {
+        fill(&part, range);
+    }
+    assert_eq!(part.next_to_digest(), Next::End);
+    assert_eq!(part.hasher().clone().finish(), Hasher::of(&upstream(), &bytes()));
 }
 
 #[test]
@@ -87,8 +118,8 @@ fn what_an_earlier_process_claims_is_proven_or_fetched() {
     let Next::Group { range, prove: Some(_) } = part.next_to_digest() else { panic!() };
     assert!(part.refuted());
     assert_eq!(part.take(), Some(range.clone()));
-    assert!(fill(&part, range));
-    assert_eq!(drain(&part), 2);
+    assert!(fill(&part, range), "the claim behind it");
+    assert_eq!(drain(&part), 1);
 }
 
 #[test]

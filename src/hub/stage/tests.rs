@@ -78,7 +78,6 @@ fn fetch(dir: &Dir, staged: &Staged) -> Result<(Vec<Fetched>, u64), PullError> {
             continue;
         }
         let mut part = Part::open(dir, &file.upstream, file.size)?;
-        let mut digest = Hasher::like(&file.upstream, file.size);
         part.begin_digest();
         loop {
             while let Some(range) = part.take() {
@@ -100,18 +99,17 @@ fn fetch(dir: &Dir, staged: &Staged) -> Result<(Vec<Fetched>, u64), PullError> {
                         if !part.refuted() {
                             Part::discard(dir, &file.upstream)?;
                             part = Part::open(dir, &file.upstream, file.size)?;
-                            digest = Hasher::like(&file.upstream, file.size);
                         }
                         continue;
                     }
-                    digest.update(&read);
+                    part.hasher().update(&read);
                     part.digested();
                 }
                 Next::Wait => {}
                 Next::End => break,
             }
         }
-        assert_eq!(digest.finish(), file.upstream);
+        assert_eq!(part.hasher().clone().finish(), file.upstream);
         let (root, groups) = part.root().unwrap();
         let (upstream, size, blob) = (file.upstream, file.size, BlobHash::from_bytes(root));
         all.push(Fetched { upstream, size, blob, groups });
