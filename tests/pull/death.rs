@@ -59,9 +59,31 @@ fn an_interrupted_pull_says_so_and_keeps_what_it_has() {
     stall.release();
     let partial = world.ok(&["ls", "--partial", "--json"]).json();
     assert_eq!(partial["partial"][0]["in_use"], false, "{partial}");
+    let said = world.ok(&["rm", MODEL, "--dry-run", "--json"]).json();
+    assert!(said["freed_bytes"].as_u64().unwrap() >= 8 * MIB, "{said}");
     let pulled = world.ok(&["pull", MODEL, "--json"]).json();
     assert!(pulled["fetched_bytes"].as_u64().unwrap() <= 8 * MIB, "{pulled}");
     world.assert_whole(pulled["path"].as_str().unwrap().as_ref());
+}
+
+#[test]
+fn a_download_that_nobody_wants_any_more_can_be_removed() {
+    let world = World::new(16 << 20);
+    let stall = world
+        .hub
+        .fault(Fault::new(On::Cdn, What::Stall(At::File(9 * MIB + 1))).path(WEIGHTS).forever());
+    let mut child = world.start(&["pull", MODEL]);
+    stall.wait_hits(1);
+    until_there_are(&world, 8 * MIB);
+    let busy = world.run(&["rm", MODEL]);
+    assert_eq!(busy.code, Some(7), "{busy:?}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let freed = world.ok(&["rm", MODEL, "--json"]).json();
+    assert!(freed["freed_bytes"].as_u64().unwrap() >= 8 * MIB, "{freed}");
+    let partial = world.ok(&["ls", "--partial", "--json"]).json();
+    assert!(partial["partial"].as_array().unwrap().is_empty(), "{partial}");
+    assert_eq!(world.run(&["rm", MODEL]).code, Some(3));
 }
 
 #[test]

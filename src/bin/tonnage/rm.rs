@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use tonnage::error::StoreError;
+use tonnage::error::{ErrorKind, StoreError};
 use tonnage::model::ModelSpec;
 use tonnage::space::{Freed, RemoveOptions, remove};
-use tonnage::store::{Resolved, Store};
+use tonnage::store::{Partial, Resolved, Store};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
@@ -34,11 +34,18 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = if args.dry_run { context.read()? } else { context.change()? };
-    let revisions = revisions(&store, &args.models)?;
+    let (revisions, cut_off) = find(&store, &args.models)?;
     let options = RemoveOptions { dry_run: args.dry_run, force: args.force };
-    let freed = remove(&store, &revisions, options)?;
+    let mut freed = remove(&store, &revisions, options)?;
+    for partial in &cut_off {
+        freed.freed_bytes += if args.dry_run {
+            partial.have
+        } else {
+            store.remove_partials(Some(&partial.model))?
+        };
+    }
     let object = to_json(&freed);
-    context.out.summary(&object, || describe(&freed, args.dry_run));
+    context.out.summary(&object, || describe(&freed, &cut_off, args.dry_run));
     if freed.kept.is_empty() {
         return Ok(Exit::Done);
     }
@@ -55,23 +62,37 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Partly)
 }
 
-/// All are found before any is removed.
-fn revisions(store: &Store, specs: &[ModelSpec]) -> Result<Vec<Resolved>, Failure> {
+/// All are found before any is removed. A model without a revision may be a download that was cut
+/// off.
+fn find(store: &Store, specs: &[ModelSpec]) -> Result<(Vec<Resolved>, Vec<Partial>), Failure> {
     let mut all: Vec<Resolved> = Vec::new();
+    let mut cut_off: Vec<Partial> = Vec::new();
     for spec in specs {
         let found = match spec.at {
             Some(_) => vec![store.resolve(spec)?],
             None => store.revisions_of(&spec.model)?,
         };
         if found.is_empty() {
-            return Err(StoreError::NotFound { spec: spec.to_string() }.into());
+            let mut partials = store.partials()?;
+            partials.retain(|partial| partial.model == spec.model);
+            match partials.iter().find(|partial| partial.in_use) {
+                Some(_) => {
+                    let message = format!("another process is pulling {}", spec.model);
+                    return Err(Failure::new(ErrorKind::Busy, message)
+                        .hint("try again when it is done, or stop it"));
+                }
+                None if partials.is_empty() => {
+                    return Err(StoreError::NotFound { spec: spec.to_string() }.into());
+                }
+                None => cut_off.append(&mut partials),
+            }
         }
         all.extend(found);
     }
     let key = |r: &Resolved| (r.model.clone(), r.revision.clone());
     all.sort_by_key(key);
     all.dedup_by_key(|r| key(r));
-    Ok(all)
+    Ok((all, cut_off))
 }
 
 /// The object of every command that frees space.
@@ -87,12 +108,16 @@ pub fn to_json(freed: &Freed) -> Value {
     })
 }
 
-fn describe(freed: &Freed, dry_run: bool) -> String {
+fn describe(freed: &Freed, cut_off: &[Partial], dry_run: bool) -> String {
     let (removed, bytes) =
         if dry_run { ("would remove", "would free") } else { ("removed", "freed") };
     let mut text = String::new();
-    if freed.gone.is_empty() {
+    if freed.gone.is_empty() && cut_off.is_empty() {
         return text;
+    }
+    for partial in cut_off {
+        let name = listing::name(&partial.model, &partial.commit);
+        let _ = writeln!(text, "{removed} the partial download of {}", plain(&name));
     }
     for gone in &freed.gone {
         let name = listing::name(&gone.model, &gone.revision);
