@@ -1,11 +1,14 @@
 //! The vocabulary: what a user names, and what a revision of it holds. No I/O.
 
 mod manifest;
+mod names;
 mod path;
 
 pub use manifest::{Manifest, ManifestError, ManifestFile};
+pub use names::WellKnown;
 pub use path::{FilePath, PathProblem};
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -37,7 +40,7 @@ impl NameError {
 /// The hub's own rules hold, because a name becomes a directory: letters, digits, `.`, `_` and `-`;
 /// no part begins or ends with `.` or `-`; `--` and `..` are not allowed; at most 96 bytes.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ModelId(String);
+pub struct ModelId(Cow<'static, str>);
 
 impl ModelId {
     /// The name as the user writes it.
@@ -99,7 +102,7 @@ impl FromStr for ModelId {
                 return refuse("no part may begin or end with \".\" or \"-\"");
             }
         }
-        Ok(Self(text.to_owned()))
+        Ok(Self(text.to_owned().into()))
     }
 }
 

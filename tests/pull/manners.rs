@@ -152,3 +152,20 @@ fn a_token_is_used_at_the_hub_only_and_never_shown() {
     let cdn: Vec<_> = world.hub.requests(|r| r.origin == crate::hub::Origin::Cdn);
     assert!(!cdn.is_empty() && cdn.iter().all(|r| r.authorization.is_none()));
 }
+
+#[test]
+fn a_short_name_is_its_model_unless_the_store_has_one_of_that_name() {
+    let world = World::new(10);
+    let repo = world.hub.repo(Kind::Model, "mlx-community/phi-4-4bit");
+    repo.commit(&[Entry::git("config.json", "{}")]);
+    let pulled = world.ok(&["pull", "phi-4", "--json"]).json();
+    assert_eq!(pulled["model"], "mlx-community/phi-4-4bit");
+    let path = world.ok(&["path", "phi-4"]).stdout;
+    assert!(path.trim_end().ends_with("mlx-community--phi-4-4bit"), "{path}");
+    fs::write(world.path("own"), "mine").unwrap();
+    world.ok(&["add", "own", "--name", "phi-4"]);
+    let path = world.ok(&["path", "phi-4"]).stdout;
+    assert!(path.trim_end().ends_with("models/phi-4"), "{path}");
+    let names = world.ok(&["names", "--json"]).json();
+    assert_eq!(names["names"].as_array().unwrap().len(), 6);
+}

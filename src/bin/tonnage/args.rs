@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
-    add, checkout, completions, demo, du, fsck, gc, ls, path, pull, rm, show, verify, why,
+    add, checkout, completions, demo, du, fsck, gc, ls, names, path, pull, rm, show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -49,6 +49,8 @@ pub struct Global {
 pub enum Command {
     /// Fetch a model from the hub, or what of it is missing
     Pull(Box<pull::Args>),
+    /// List short names that `pull` takes
+    Names(names::Args),
     /// Take a local directory or file into the store
     Add(add::Args),
     /// List what is here

@@ -15,6 +15,7 @@ mod fsck;
 mod gc;
 mod listing;
 mod ls;
+mod names;
 mod out;
 mod path;
 mod pull;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Pull(args) => pull::run(*args, context),
+        Command::Names(args) => names::run(args, context),
         Command::Add(args) => add::run(args, context),
         Command::Ls(args) => ls::run(args, context),
         Command::Show(args) => show::run(args, context),

@@ -6,6 +6,7 @@ use tonnage::views::{ViewOptions, managed};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
+use crate::names;
 use crate::watch::watch;
 
 #[derive(clap::Args)]
@@ -18,7 +19,7 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = context.read()?;
-    let revision = store.resolve(&args.model)?;
+    let revision = store.resolve(&names::expand(&store, &args.model)?)?;
     let view = watch(context, "linking", |progress| {
         managed(&store, &revision, ViewOptions::default(), progress)
     })?;

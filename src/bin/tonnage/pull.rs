@@ -18,6 +18,7 @@ use tonnage::views::{ViewOptions, checkout, managed};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
+use crate::names;
 use crate::watch::{watch, watch_as};
 use report::Report;
 use watched::Watching;
@@ -33,7 +34,7 @@ What is here already is not fetched again, and what an interrupted pull fetched
 is kept for the next. The hub is HF_ENDPOINT; a token comes from --token, HF_TOKEN
 or the file that `hf auth login` writes.")]
 pub struct Args {
-    /// The model, and behind an @ a branch, a tag, refs/pr/N or a commit
+    /// The model or a short name for one (`tonnage names`), and behind an @ a branch, a tag, refs/pr/N or a commit
     model: ModelSpec,
     /// Only files that match; `*` is any characters
     #[arg(long, value_name = "GLOB")]
@@ -98,6 +99,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let client = client(&args)?;
     if client.is_offline() {
         let store = context.read()?;
+        let spec = names::expand(&store, &spec)?;
         let revision = store.resolve(&spec).map_err(|e| {
             let found = Failure::from(e);
             let hint = "pull it without --offline and without HF_HUB_OFFLINE";
@@ -105,6 +107,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         })?;
         return finish(&args, context, &store, &revision, Report::offline(&revision, began));
     }
+    let store = Arc::new(context.make()?);
+    let spec = names::expand(&store, &spec)?;
     let request = PullRequest {
         model: spec.model,
         revision: spec.at,
@@ -116,7 +120,6 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         jobs: args.jobs.into(),
         limit: args.limit_rate.map(|rate| Arc::new(RateLimit::new(rate))),
     };
-    let store = Arc::new(context.make()?);
     if args.dry_run {
         let plan = drive(context, None, async |progress| {
             hub::plan(store.clone(), &client, &request, progress).await

@@ -11,6 +11,7 @@ use tonnage::store::{Partial, Resolved, Store};
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing;
+use crate::names;
 use crate::text::{plain, size};
 
 #[derive(clap::Args)]
@@ -68,6 +69,7 @@ fn find(store: &Store, specs: &[ModelSpec]) -> Result<(Vec<Resolved>, Vec<Partia
     let mut all: Vec<Resolved> = Vec::new();
     let mut cut_off: Vec<Partial> = Vec::new();
     for spec in specs {
+        let spec = &names::expand(store, spec)?;
         let found = match spec.at {
             Some(_) => vec![store.resolve(spec)?],
             None => store.revisions_of(&spec.model)?,

@@ -11,6 +11,7 @@ use tonnage::views::{ManagedViews, managed_views};
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing::{self, Model};
+use crate::names;
 use crate::out::Out;
 use crate::table::Table;
 use crate::text;
@@ -41,9 +42,9 @@ struct Object<'a> {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = context.read()?;
-    let resolved = store.resolve(&args.model)?;
+    let mut spec = names::expand(&store, &args.model)?;
+    let resolved = store.resolve(&spec)?;
     let manifest = store.manifest(&resolved)?;
-    let mut spec = args.model;
     spec.at = resolved.revision.as_str().parse().ok();
     let listed = listing::find(&store, &spec)?;
     let Some(listed) = listed.first() else { return Ok(Exit::Done) };

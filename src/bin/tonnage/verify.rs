@@ -12,6 +12,7 @@ use tonnage::verify::{Damaged, Level, Verified, verify};
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing;
+use crate::names;
 use crate::out::Out;
 use crate::text::{count, duration, size};
 use crate::watch::watch;
@@ -53,7 +54,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 fn revisions(store: &Store, specs: &[ModelSpec]) -> Result<Vec<Resolved>, Failure> {
     if !specs.is_empty() {
-        return specs.iter().map(|spec| Ok(store.resolve(spec)?)).collect();
+        return specs.iter().map(|spec| Ok(store.resolve(&names::expand(store, spec)?)?)).collect();
     }
     let mut models: Vec<_> = store.list()?.into_iter().map(|listed| listed.model).collect();
     models.dedup();
