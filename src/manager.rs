@@ -26,6 +26,9 @@
 mod group;
 mod job;
 mod progress;
+mod registry;
+mod request;
+mod state;
 mod task;
 
 use std::path::{Path, PathBuf};
@@ -36,7 +39,7 @@ use tokio::task::JoinHandle;
 
 use crate::error::{ManagerError, PullError, StoreError};
 use crate::hub::{self, Client, Config, Plan, PullProgress, PullRequest, Pulled};
-use crate::model::{ModelId, ModelSpec};
+use crate::model::ModelSpec;
 use crate::progress::Progress;
 use crate::space::{self, Freed, RemoveOptions};
 use crate::store::{Access, Listed, Resolved, Store};
@@ -46,7 +49,7 @@ pub use group::DownloadGroup;
 pub use progress::DownloadProgress;
 pub use task::{DownloadControl, DownloadTask};
 
-use job::Registry;
+use registry::Registry;
 
 type Result<T> = std::result::Result<T, ManagerError>;
 
@@ -126,7 +129,7 @@ impl ModelManager {
     pub async fn plan(&self, request: impl Into<PullRequest>) -> Result<Plan> {
         let (inner, request) = (self.inner.clone(), request.into());
         let progress = Arc::new(PullProgress::new());
-        // What only hashes local files looks at this, and not at whether it is awaited.
+        // Who drops this future wants no plan any more, and the task would not notice.
         let _cancel = CancelOnDrop(progress.clone());
         let planning =
             async move { hub::plan(inner.store.clone(), &inner.client, &request, &progress).await };
@@ -137,7 +140,7 @@ impl ModelManager {
         Ok(planned?)
     }
 
-    /// Downloads a model: a [`ModelId`], a [`ModelSpec`], or a [`PullRequest`] that says which files
+    /// Downloads a model: a [`ModelId`](crate::model::ModelId), a [`ModelSpec`], or a [`PullRequest`] that says which files
     /// and how fast. It begins now, or joins the download of the same files that is under way, which
     /// keeps its number of connections and its limit. At most four downloads fetch at a time, and
     /// others wait.
@@ -282,28 +285,4 @@ fn evictable(store: &Store) -> Result<u64> {
         .collect();
     let options = RemoveOptions { dry_run: true, force: false };
     Ok(space::remove(store, &revisions, options)?.freed_bytes)
-}
-
-impl From<ModelId> for PullRequest {
-    fn from(model: ModelId) -> Self {
-        Self::new(model)
-    }
-}
-
-impl From<&ModelId> for PullRequest {
-    fn from(model: &ModelId) -> Self {
-        Self::new(model.clone())
-    }
-}
-
-impl From<ModelSpec> for PullRequest {
-    fn from(spec: ModelSpec) -> Self {
-        Self { revision: spec.at, ..Self::new(spec.model) }
-    }
-}
-
-impl From<&ModelId> for ModelSpec {
-    fn from(model: &ModelId) -> Self {
-        model.clone().into()
-    }
 }

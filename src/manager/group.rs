@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::job::Registry;
 use super::progress::DownloadProgress;
+use super::registry::Registry;
 use super::task::DownloadTask;
 use crate::error::ManagerError;
 use crate::hub::Pulled;
@@ -26,11 +26,17 @@ impl DownloadGroup {
         &self.tasks
     }
 
-    /// How far they are together. The total grows until the hub has answered for each of them.
+    /// How far they are together; what was asked for twice counts once. The total grows until the
+    /// hub has answered for each of them.
     #[must_use]
     pub fn progress(&self) -> DownloadProgress {
         let mut sum = DownloadProgress::default();
-        for one in self.tasks.iter().map(DownloadTask::progress) {
+        for (i, task) in self.tasks.iter().enumerate() {
+            let job = &task.control.job;
+            if self.tasks.iter().take(i).any(|before| Arc::ptr_eq(&before.control.job, job)) {
+                continue;
+            }
+            let one = task.progress();
             sum.bytes_downloaded += one.bytes_downloaded;
             sum.total_bytes += one.total_bytes;
             sum.files_completed += one.files_completed;
@@ -48,7 +54,8 @@ impl DownloadGroup {
         loop {
             changes.borrow_and_update();
             let state = |task: &DownloadTask| {
-                task.control.job.look(|state| (state.tick, state.outcome.is_some()))
+                let (job, member) = (&task.control.job, task.control.member);
+                job.look(|state| (state.tick, state.outcome.is_some() || !state.has(member)))
             };
             let now: Vec<_> = self.tasks.iter().map(state).collect();
             if self.seen.as_ref() != Some(&now) {

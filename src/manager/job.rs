@@ -1,30 +1,18 @@
-//! One download, whoever waits for it, and the list of those that run.
+//! One download, whoever waits for it.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::progress::{DownloadProgress, Meter};
+use super::registry::Registry;
+use super::state::{Outcome, State, Want, wanted};
 use crate::error::{ManagerError, PullError};
-use crate::hub::{PullProgress, PullRequest, Pulled};
-use crate::model::RefName;
+use crate::hub::{PullProgress, PullRequest};
 
-/// How many downloads fetch at once. Each has several connections.
-const AT_ONCE: usize = 4;
 /// How often those who wait hear how far a download is.
 const TICK: Duration = Duration::from_millis(100);
-
-type Outcome = Result<Pulled, ManagerError>;
-
-/// The downloads that are not over.
-pub(super) struct Registry {
-    jobs: Mutex<Vec<Arc<Job>>>,
-    permits: Semaphore,
-    /// Changes whenever any download does.
-    pub changes: watch::Sender<u64>,
-}
 
 /// A download.
 pub(super) struct Job {
@@ -34,101 +22,15 @@ pub(super) struct Job {
     meter: Mutex<Meter>,
 }
 
-/// What is wanted of a download, and what came of it.
-#[derive(Default)]
-pub(super) struct State {
-    /// Those who want it, and whether they want it later.
-    members: BTreeMap<u64, bool>,
-    next: u64,
-    /// Counts reports of progress.
-    pub tick: u64,
-    told: DownloadProgress,
-    pub outcome: Option<Outcome>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Want {
-    Run,
-    Pause,
-    Stop,
-}
-
-impl State {
-    /// Whether `member` has neither cancelled nor gone away.
-    pub fn has(&self, member: u64) -> bool {
-        self.members.contains_key(&member)
-    }
-
-    pub fn is_paused(&self, member: u64) -> bool {
-        self.members.get(&member).copied().unwrap_or(false)
-    }
-
-    pub fn is_wanted(&self) -> bool {
-        !self.members.is_empty()
-    }
-
-    fn want(&self) -> Want {
-        if self.members.is_empty() {
-            Want::Stop
-        } else if self.members.values().all(|paused| *paused) {
-            Want::Pause
-        } else {
-            Want::Run
-        }
-    }
-
-    fn join(&mut self) -> u64 {
-        let member = self.next;
-        self.next += 1;
-        self.members.insert(member, false);
-        member
-    }
-}
-
-impl Registry {
-    pub fn new() -> Self {
-        Self {
-            jobs: Mutex::default(),
-            permits: Semaphore::new(AT_ONCE),
-            changes: watch::Sender::new(0),
-        }
-    }
-
-    /// Joins the download of what is asked for. `true`: there was none, and this one is to be
-    /// driven.
-    pub fn join(self: &Arc<Self>, request: PullRequest) -> (Arc<Job>, u64, bool) {
-        // Nothing is over, or begins, while this looks.
-        let mut jobs = self.jobs();
-        let mut member = 0;
-        if let Some(job) = jobs.iter().find(|job| is_same(&job.request, &request)) {
-            job.change(|state| member = state.join());
-            return (job.clone(), member, false);
-        }
+impl Job {
+    /// A download that one wants.
+    pub fn new(request: PullRequest, registry: Arc<Registry>) -> (Arc<Self>, u64) {
         let mut state = State::default();
         let member = state.join();
         let (state, meter) = (watch::Sender::new(state), Mutex::default());
-        let job = Arc::new(Job { request, registry: self.clone(), state, meter });
-        jobs.push(job.clone());
-        (job, member, true)
+        (Arc::new(Self { request, registry, state, meter }), member)
     }
 
-    /// How many downloads are not over.
-    pub fn len(&self) -> usize {
-        self.jobs().len()
-    }
-
-    fn jobs(&self) -> MutexGuard<'_, Vec<Arc<Job>>> {
-        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Whether two requests are for the same files.
-fn is_same(one: &PullRequest, other: &PullRequest) -> bool {
-    let revision = |request: &PullRequest| request.revision.clone().unwrap_or_else(RefName::main);
-    one.model == other.model && one.selection == other.selection && revision(one) == revision(other)
-}
-
-impl Job {
     pub fn subscribe(&self) -> watch::Receiver<State> {
         self.state.subscribe()
     }
@@ -138,20 +40,21 @@ impl Job {
         look(&self.state.borrow())
     }
 
+    /// One more wants it.
+    pub fn join(&self) -> u64 {
+        let mut member = 0;
+        self.change(|state| member = state.join());
+        member
+    }
+
     /// `member` wants it no more.
     pub fn leave(&self, member: u64) {
-        self.change(|state| {
-            state.members.remove(&member);
-        });
+        self.change(|state| state.leave(member));
     }
 
     /// `member` wants it later, or again now.
     pub fn pause(&self, member: u64, paused: bool) {
-        self.change(|state| {
-            if let Some(is) = state.members.get_mut(&member) {
-                *is = paused;
-            }
-        });
+        self.change(|state| state.pause(member, paused));
     }
 
     pub fn progress(&self) -> DownloadProgress {
@@ -257,15 +160,6 @@ impl Job {
     }
 }
 
-/// Returns when what is wanted of the download is `right`.
-async fn wanted(state: &mut watch::Receiver<State>, right: impl Fn(Want) -> bool) -> Want {
-    match state.wait_for(|state| right(state.want())).await {
-        Ok(state) => state.want(),
-        // The sender is the job's, and a job outlives its driver.
-        Err(_) => Want::Stop,
-    }
-}
-
 /// Ends a download whose driver ends without a word: it panicked, or its runtime was shut down.
 struct End(Arc<Job>);
 
@@ -282,6 +176,7 @@ impl Drop for End {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RefName;
 
     fn run(drive: impl Future<Output = ()> + Send + 'static) -> bool {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

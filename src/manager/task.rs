@@ -25,7 +25,7 @@ pub struct DownloadTask {
 #[derive(Clone)]
 pub struct DownloadControl {
     pub(super) job: Arc<Job>,
-    member: u64,
+    pub(super) member: u64,
 }
 
 impl DownloadTask {
