@@ -358,6 +358,22 @@ fn errors_say_what_an_app_can_act_on() {
 }
 
 #[test]
+fn what_does_not_fit_says_how_much_could_be_made_free() {
+    let bench = Bench::new();
+    bench.repo().commit(&[Entry::lfs("model.bin", bytes(1, 2 * MIB))]);
+    let huge = Entry::lfs("model.bin", "x").claiming_size(1 << 60);
+    bench.hub.repo(Kind::Model, "org/huge").commit(&[huge]);
+    wait(bench.manager.download(model(NAME)).result()).unwrap();
+    let error = bench.error(model("org/huge"));
+    let ManagerError::InsufficientSpace { required, available, evictable } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(required, 1 << 60);
+    assert!(available < required && evictable >= 2 * MIB as u64, "{available} {evictable}");
+    assert!(bench.manager.is_cached(model(NAME)).unwrap());
+}
+
+#[test]
 fn both_who_joined_get_the_error() {
     let bench = Bench::new();
     let fault = bench.hub.fault(Fault::new(On::Info, What::Stall(At::Head(0))));
