@@ -6,6 +6,8 @@ mod fs;
 #[cfg(feature = "hub")]
 mod hub;
 #[cfg(feature = "hub")]
+mod manager;
+#[cfg(feature = "hub")]
 mod pull;
 mod source;
 mod store;
@@ -14,6 +16,8 @@ mod view;
 pub use fs::FsError;
 #[cfg(feature = "hub")]
 pub use hub::HubError;
+#[cfg(feature = "hub")]
+pub use manager::ManagerError;
 #[cfg(feature = "hub")]
 pub use pull::PullError;
 pub use source::SourceError;

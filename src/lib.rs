@@ -52,6 +52,8 @@ pub mod error;
 mod fs;
 #[cfg(feature = "hub")]
 pub mod hub;
+#[cfg(feature = "hub")]
+pub mod manager;
 pub mod model;
 pub mod progress;
 pub mod space;
