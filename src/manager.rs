@@ -82,6 +82,8 @@ impl ModelManager {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn with_store(store: Arc<Store>, hub: Config) -> Result<Self> {
+        // First, because a runtime that is dropped where others run panics.
+        let client = Client::new(hub)?;
         let threads = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
@@ -89,7 +91,7 @@ impl ModelManager {
             .enable_all()
             .build()
             .map_err(|e| PullError::Stopped { what: format!("no thread can be made: {e}") })?;
-        let (client, registry) = (Client::new(hub)?, Arc::new(Registry::new()));
+        let registry = Arc::new(Registry::new());
         Ok(Self { inner: Arc::new(Inner { store, client, registry, runtime: Some(runtime) }) })
     }
 

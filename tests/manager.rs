@@ -315,6 +315,22 @@ fn a_download_outlives_its_manager() {
 }
 
 #[test]
+fn a_manager_may_come_and_go_within_another_runtime() {
+    let bench = Bench::new();
+    bench.repo().commit(&[Entry::git("a", "a")]);
+    let home = bench.dir.path().join("another");
+    let config = Config { endpoint: "ftp://x".to_owned(), ..Config::default() };
+    let good = Config { endpoint: bench.hub.url(), proxy: Proxy::None, ..Config::default() };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let refused = ModelManager::open(&home, config).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Usage);
+        let manager = ModelManager::open(&home, good).unwrap();
+        assert_eq!(manager.download(model(NAME)).result().await.unwrap().files, 1);
+    });
+}
+
+#[test]
 fn errors_say_what_an_app_can_act_on() {
     let bench = Bench::new();
     let missing = bench.error(model("org/nothing"));
