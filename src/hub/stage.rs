@@ -31,10 +31,12 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// What is to be fetched.
+    /// What is to be fetched, in the repository's order.
     pub fn missing(&self) -> impl Iterator<Item = &(RemoteFile, u64)> {
         let missing = self.files.iter().filter(|(upstream, _)| !self.blobs.contains_key(upstream));
-        missing.map(|(_, file)| file)
+        let mut missing: Vec<_> = missing.map(|(_, file)| file).collect();
+        missing.sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        missing.into_iter()
     }
 }
 
