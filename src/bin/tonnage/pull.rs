@@ -30,9 +30,9 @@ use watched::Watching;
   tonnage pull org/name@v1.0 --include '*.safetensors' --include '*.json'
   tonnage pull org/name --dry-run
 
-What is here already is not fetched again, and what an interrupted pull fetched
-is kept for the next. The hub is HF_ENDPOINT; a token comes from --token, HF_TOKEN
-or the file that `hf auth login` writes.")]
+What is here already is not fetched again, and what an interrupted pull
+fetched is kept for the next. The hub is HF_ENDPOINT; a token comes from
+--token, HF_TOKEN or the file that `hf auth login` writes.")]
 pub struct Args {
     /// The model or a short name for one (`tonnage names`), and behind an @ a branch, a tag, refs/pr/N or a commit
     model: ModelSpec,
