@@ -9,6 +9,8 @@
 
 #[path = "../support/hub.rs"]
 mod hub;
+#[path = "../support/process.rs"]
+mod process;
 
 mod death;
 mod manners;
