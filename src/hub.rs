@@ -50,6 +50,12 @@ pub use retry::Retry;
 pub use select::Selection;
 pub use tree::RemoteFile;
 
+/// Whether `text` can be the address of a hub.
+#[cfg(feature = "config")]
+pub(crate) fn check_endpoint(text: &str) -> Result<(), crate::error::HubError> {
+    repo::Endpoint::new(text).map(drop)
+}
+
 /// Runs what waits for the disk where it holds up no other task.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, PullError> + Send + 'static,

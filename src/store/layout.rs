@@ -11,6 +11,8 @@ pub(super) const FORMAT: &str = "FORMAT";
 pub(super) const LOCK: &str = "lock";
 pub(super) const GC_LOCK: &str = "gc.lock";
 pub(super) const INDEX: &str = "index.redb";
+/// The user's settings, which the store itself does not read.
+pub(crate) const CONFIG: &str = "config.toml";
 pub(super) const VIEWS: &str = "views";
 pub(super) const MODELS: &str = "models";
 
@@ -186,7 +188,9 @@ fn sync_parents(fs: &dyn Fs, path: &Path) -> Result<()> {
 /// whole; what a crash left of an earlier try is made again.
 fn make(root: &Dir) -> Result<()> {
     let entries = root.list()?;
-    if !entries.is_empty() && entries.iter().all(|e| e.name != LOCK) {
+    // Who writes the settings first has a directory with these.
+    let others = entries.iter().any(|e| e.name != CONFIG);
+    if others && entries.iter().all(|e| e.name != LOCK) {
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
     let lock = root.open_file(LOCK, Open::Ensure)?;

@@ -7,7 +7,9 @@ use std::process::Command;
 
 use crate::support::{Home, Ran, fields};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 16] = [
+    "pull",
+    "names",
     "add",
     "ls",
     "show",
@@ -19,6 +21,7 @@ const COMMANDS: [&str; 13] = [
     "fsck",
     "du",
     "why",
+    "config",
     "completions",
     "demo",
 ];

@@ -12,6 +12,7 @@ mod hub;
 #[path = "../support/process.rs"]
 mod process;
 
+mod config;
 mod death;
 mod manners;
 mod refusals;

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
-    add, checkout, completions, demo, du, fsck, gc, ls, names, path, pull, rm, show, verify, why,
+    add, checkout, completions, config, demo, du, fsck, gc, ls, names, path, pull, rm,
+    show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -73,6 +74,8 @@ pub enum Command {
     Du(du::Args),
     /// Explain what keeps a blob
     Why(why::Args),
+    /// Show the settings in effect, or change one in config.toml
+    Config(config::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// See it work: a store in a temporary directory, no network

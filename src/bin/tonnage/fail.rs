@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tonnage::error::{Differences, ErrorKind, HubError, PullError, StoreError, ViewError};
+use tonnage::error::{
+    ConfigError, Differences, ErrorKind, HubError, PullError, StoreError, ViewError,
+};
 
 /// How many paths of one sort an error lists.
 const LISTED: usize = 10;
@@ -122,6 +124,12 @@ impl Failure {
 
 impl From<StoreError> for Failure {
     fn from(e: StoreError) -> Self {
+        Self { kind: e.kind(), message: e.to_string(), hint: e.hint(), differences: None }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
         Self { kind: e.kind(), message: e.to_string(), hint: e.hint(), differences: None }
     }
 }

@@ -7,12 +7,14 @@ mod add;
 mod args;
 mod checkout;
 mod completions;
+mod config;
 mod context;
 mod demo;
 mod du;
 mod fail;
 mod fsck;
 mod gc;
+mod hub_args;
 mod listing;
 mod ls;
 mod names;
@@ -60,6 +62,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Fsck(args) => fsck::run(args, context),
         Command::Du(args) => du::run(args, context),
         Command::Why(args) => why::run(args, context),
+        Command::Config(args) => config::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Demo(args) => demo::run(args, context),
     }
