@@ -7,8 +7,9 @@ use std::process::Command;
 
 use crate::support::{Home, Ran, fields};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "pull",
+    "outdated",
     "names",
     "add",
     "ls",

@@ -53,6 +53,7 @@ fn the_hub_is_the_flags_then_the_environments_then_the_files() {
     command.env("HF_ENDPOINT", env.url());
     assert_eq!(asked(command), [true, false, false]);
     assert_eq!(asked(plain(&world, &["pull", MODEL])), [false, false, true]);
+    assert_eq!(asked(plain(&world, &["outdated"])), [false, false, true]);
 }
 
 #[test]
@@ -93,7 +94,7 @@ fn a_short_name_of_ones_own_is_its_model_everywhere() {
     assert_eq!(pulled["model"], MODEL, "before the built-in name");
     let pulled = world.ok(&["pull", "mine@main", "--json"]).json();
     assert_eq!(pulled["ref"], "main", "what is written behind the @ holds");
-    for args in [&["show", "mine"][..], &["verify", "mine"], &["path", "d"]] {
+    for args in [&["show", "mine"][..], &["verify", "mine"], &["path", "d"], &["outdated", "d"]] {
         world.ok(args);
     }
     world.ok(&["checkout", "mine", "out"]);
@@ -138,6 +139,7 @@ fn a_broken_file_stops_what_uses_it_and_nothing_else() {
         &["pull", MODEL][..],
         &["pull", MODEL, "--offline"],
         &["pull", MODEL, "--endpoint", "http://127.0.0.1:9"],
+        &["outdated"],
         &["names"],
         &["config"],
         &["config", "set", "names.a", "org/a"],

@@ -15,5 +15,6 @@ mod process;
 mod config;
 mod death;
 mod manners;
+mod outdated;
 mod refusals;
 mod support;

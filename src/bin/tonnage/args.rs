@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
-    add, checkout, completions, config, demo, du, fsck, gc, ls, names, path, pull, rm,
+    add, checkout, completions, config, demo, du, fsck, gc, ls, names, outdated, path, pull, rm,
     show, verify, why,
 };
 
@@ -50,6 +50,8 @@ pub struct Global {
 pub enum Command {
     /// Fetch a model from the hub, or what of it is missing
     Pull(Box<pull::Args>),
+    /// Ask the hub which models have changed, and what an update would fetch
+    Outdated(outdated::Args),
     /// List short names that `pull` takes
     Names(names::Args),
     /// Take a local directory or file into the store

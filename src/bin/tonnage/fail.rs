@@ -88,11 +88,17 @@ impl Failure {
         lines
     }
 
+    /// The one object of a command that failed.
     pub fn to_json(&self) -> impl Serialize + '_ {
         #[derive(Serialize)]
-        struct Object<'a> {
-            error: Error<'a>,
+        struct Object<T> {
+            error: T,
         }
+        Object { error: self.object() }
+    }
+
+    /// What it is in any object.
+    pub fn object(&self) -> impl Serialize + '_ {
         #[derive(Serialize)]
         struct Error<'a> {
             kind: &'static str,
@@ -107,17 +113,15 @@ impl Failure {
             missing: &'a [String],
             added: &'a [String],
         }
-        Object {
-            error: Error {
-                kind: self.kind.name(),
-                message: &self.message,
-                hint: self.hint.as_deref(),
-                differences: self.differences.as_ref().map(|differences| Paths {
-                    changed: &differences.changed,
-                    missing: &differences.missing,
-                    added: &differences.extra,
-                }),
-            },
+        Error {
+            kind: self.kind.name(),
+            message: &self.message,
+            hint: self.hint.as_deref(),
+            differences: self.differences.as_ref().map(|differences| Paths {
+                changed: &differences.changed,
+                missing: &differences.missing,
+                added: &differences.extra,
+            }),
         }
     }
 }
@@ -136,6 +140,12 @@ impl From<ConfigError> for Failure {
 
 impl From<PullError> for Failure {
     fn from(e: PullError) -> Self {
+        (&e).into()
+    }
+}
+
+impl From<&PullError> for Failure {
+    fn from(e: &PullError) -> Self {
         Self { kind: e.kind(), message: e.to_string(), hint: e.hint(), differences: None }
     }
 }

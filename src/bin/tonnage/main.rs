@@ -19,6 +19,7 @@ mod listing;
 mod ls;
 mod names;
 mod out;
+mod outdated;
 mod path;
 mod pull;
 mod rm;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Pull(args) => pull::run(*args, context),
+        Command::Outdated(args) => outdated::run(args, context),
         Command::Names(args) => names::run(args, context),
         Command::Add(args) => add::run(args, context),
         Command::Ls(args) => ls::run(args, context),
