@@ -202,13 +202,6 @@ impl Dir {
         Ok(Self { raw, path: self.path.join(name).into() })
     }
 
-    /// Another handle on the same directory, with locks of its own.
-    #[cfg(feature = "config")]
-    pub fn again(&self) -> Result<Self> {
-        let raw = self.own("open", self.raw.open_dir(OsStr::new(".")))?;
-        Ok(Self { raw, path: self.path.clone() })
-    }
-
     pub fn make_dir(&self, name: impl AsRef<OsStr>) -> Result<()> {
         let name = name.as_ref();
         self.at("make directory", name, self.raw.make_dir(name))

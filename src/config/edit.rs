@@ -90,7 +90,7 @@ fn edit(store: &Store, change: impl FnOnce(&mut DocumentMut) -> Result<()>) -> R
 /// Keeps other edits away as long as the handle lives.
 fn lock_file(store: &Store) -> Result<Dir> {
     // A handle of its own: a lock belongs to the open directory.
-    let root = store.layout().root.again()?;
+    let root = store.layout().reopen_root()?;
     if !lock::wait_for(|| root.try_lock(LockKind::Exclusive), PATIENCE)? {
         let path = store.path().join(FILE_NAME);
         return Err(StoreError::Busy { path, waited: PATIENCE }.into());

@@ -130,10 +130,15 @@ impl Layout {
 
     /// An error when the store's directory is no longer the one that was opened.
     pub fn check_still_there(&self) -> Result<()> {
+        self.reopen_root().map(drop)
+    }
+
+    /// Another handle on the store's directory, with locks of its own.
+    pub fn reopen_root(&self) -> Result<Dir> {
         let gone = || StoreError::Gone { path: self.path.clone() };
-        let now = Dir::open(&*self.fs, &self.path).map_err(|_| gone())?.stat_self()?;
-        let then = self.root.stat_self()?;
-        if (now.dev, now.ino) == (then.dev, then.ino) { Ok(()) } else { Err(gone()) }
+        let root = Dir::open(&*self.fs, &self.path).map_err(|_| gone())?;
+        let (now, then) = (root.stat_self()?, self.root.stat_self()?);
+        if (now.dev, now.ino) == (then.dev, then.ino) { Ok(root) } else { Err(gone()) }
     }
 }
 

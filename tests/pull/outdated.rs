@@ -256,6 +256,7 @@ fn offline_and_without_a_store_and_for_unknown_models_it_refuses() {
     }] {
         let ran = Ran::of(&mut command);
         assert!(ran.code == Some(6) && ran.stderr.contains("HF_HUB_OFFLINE"), "{ran:?}");
+        assert_eq!(ran.stdout, "", "a refusal, not an answer for each ref");
     }
     let ran = world.run(&["outdated", "org/none"]);
     assert!(ran.code == Some(3) && ran.stderr.contains("org/none"), "{ran:?}");
