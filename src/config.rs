@@ -23,7 +23,7 @@ use rustix::io::Errno;
 use serde::Deserialize;
 use serde::de::Error as _;
 
-use crate::error::ConfigError;
+use crate::error::{ConfigError, HubError};
 use crate::fs::real::RealFs;
 use crate::fs::{Dir, Kind, Open};
 use crate::model::{ModelId, ModelSpec};
@@ -132,8 +132,11 @@ struct Meant(ModelSpec);
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        crate::hub::check_endpoint(&text).map_err(D::Error::custom)?;
-        Ok(Self(text))
+        match crate::hub::check_endpoint(&text) {
+            Ok(()) => Ok(Self(text)),
+            Err(HubError::Setting { why, .. }) => Err(D::Error::custom(why)),
+            Err(e) => Err(D::Error::custom(e)),
+        }
     }
 }
 

@@ -9,7 +9,7 @@
 //! with one exception: with [`Proxy::System`] the HTTP library reads `HTTPS_PROXY`, `HTTP_PROXY`,
 //! `ALL_PROXY` and `NO_PROXY`, and the TLS library reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
-use crate::error::PullError;
+use crate::error::{HubError, PullError};
 
 mod answer;
 mod auth;
@@ -53,8 +53,10 @@ pub use select::Selection;
 pub use tree::RemoteFile;
 
 /// Whether `text` can be the address of a hub.
-#[cfg(feature = "config")]
-pub(crate) fn check_endpoint(text: &str) -> Result<(), crate::error::HubError> {
+///
+/// # Errors
+/// [`HubError::Setting`], which says why not, and does not show the text: it may hold a password.
+pub fn check_endpoint(text: &str) -> Result<(), HubError> {
     repo::Endpoint::new(text).map(drop)
 }
 

@@ -20,9 +20,7 @@ pub fn set(store: &Store, key: &str, text: &str) -> Result<()> {
     alone.insert(section, Item::Table(Table::from_iter([(name, text)])));
     let path = store.path().join(FILE_NAME);
     Settings::parse(&alone.to_string(), &path).map_err(|e| match e {
-        ConfigError::Invalid { why, .. } => {
-            ConfigError::BadValue { key: key.to_owned(), value: text.to_owned(), why }
-        }
+        ConfigError::Invalid { why, .. } => ConfigError::BadValue { key: key.to_owned(), why },
         e => e,
     })?;
     edit(store, |document| {

@@ -36,13 +36,12 @@ pub enum ConfigError {
         key: String,
     },
     /// A setting cannot have this value.
-    #[error("{key} cannot be {value:?}: {why}")]
+    // The value is not shown: somebody may have written a password into an address.
+    #[error("{key} cannot be set to this: {why}")]
     BadValue {
         /// The setting.
         key: String,
-        /// The value.
-        value: String,
-        /// What is wrong with it.
+        /// What is wrong with the value.
         why: String,
     },
     /// A setting that should be taken out is not in the file.

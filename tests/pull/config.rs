@@ -196,6 +196,20 @@ fn set_and_unset_change_one_setting_and_keep_the_users_words() {
 }
 
 #[test]
+fn a_password_in_an_address_is_refused_and_not_shown() {
+    let world = World::new(10);
+    let address = "https://me:secret@hub.example";
+    let mut show = plain(&world, &["config"]);
+    show.env("HF_ENDPOINT", address);
+    for mut command in [show, world.command(&["config", "set", "hub.endpoint", address])] {
+        let ran = Ran::of(&mut command);
+        assert!(ran.code == Some(2) && ran.stderr.contains("password"), "{ran:?}");
+        assert!(!ran.stderr.contains("secret") && ran.stdout.is_empty(), "{ran:?}");
+    }
+    assert!(!world.path("store/config.toml").exists());
+}
+
+#[test]
 fn a_store_that_is_not_there_is_made_by_set_and_not_by_unset() {
     let world = World::new(1000);
     let ran = world.run(&["config", "unset", "hub.endpoint"]);

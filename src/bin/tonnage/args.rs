@@ -50,9 +50,9 @@ pub struct Global {
 pub enum Command {
     /// Fetch a model from the hub, or what of it is missing
     Pull(Box<pull::Args>),
-    /// Ask the hub which models have changed, and what an update would fetch
+    /// Ask the hub which refs moved, and what an update would fetch
     Outdated(outdated::Args),
-    /// List short names that `pull` takes
+    /// List short names for models, built in and your own
     Names(names::Args),
     /// Take a local directory or file into the store
     Add(add::Args),

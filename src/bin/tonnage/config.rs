@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use serde_json::json;
-use tonnage::config;
+use tonnage::{config, hub};
 
 use crate::context::{Context, Origin};
 use crate::fail::{Exit, Failure};
@@ -84,6 +84,8 @@ fn show(context: &Context) -> Result<Exit, Failure> {
     let path = store.join(config::FILE_NAME);
     let settings = context.settings()?;
     let (endpoint, says) = hub_args::endpoint(None, &hub_args::discover(true)?, settings);
+    // What no command could use is no setting in effect.
+    hub::check_endpoint(&endpoint)?;
     let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
     let setting = |key: &str, value, from| Setting { key: key.to_owned(), value, from };
     let mut all =

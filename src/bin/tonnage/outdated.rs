@@ -25,10 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
   tonnage outdated
   tonnage outdated org/name --json
 
-Asks for each branch and tag that was pulled; what it would fetch is what
-`pull --dry-run` says, of a model that is here with some of its files for these
-files. Commits never move, and what was added here has no hub: these are not
-asked for. `pull` of what moved keeps the old revision, too.
+Asks for each branch and tag that was pulled. FETCH is what `pull --dry-run`
+would say; of a model that is here with some of its files only these count.
+Commits never move, and what was added here has no hub: these are not asked
+for. `pull` of what moved keeps the old revision, too.
 
 Exit codes: 0 when every question was answered, also if something moved or is
 gone from the hub; 6 when the hub did not answer or refused to; 3 when a model
