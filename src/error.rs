@@ -2,6 +2,8 @@
 //! user can do next is [`hint`](StoreError::hint), and [`kind`](StoreError::kind) is what a program
 //! acts on.
 
+#[cfg(feature = "config")]
+mod config;
 mod fs;
 #[cfg(feature = "hub")]
 mod hub;
@@ -13,6 +15,8 @@ mod source;
 mod store;
 mod view;
 
+#[cfg(feature = "config")]
+pub use config::ConfigError;
 pub use fs::FsError;
 #[cfg(feature = "hub")]
 pub use hub::HubError;

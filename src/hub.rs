@@ -9,7 +9,7 @@
 //! with one exception: with [`Proxy::System`] the HTTP library reads `HTTPS_PROXY`, `HTTP_PROXY`,
 //! `ALL_PROXY` and `NO_PROXY`, and the TLS library reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
-use crate::error::PullError;
+use crate::error::{HubError, PullError};
 
 mod answer;
 mod auth;
@@ -23,6 +23,7 @@ mod json;
 mod limit;
 mod links;
 mod names;
+mod outdated;
 mod part;
 mod plan;
 mod progress;
@@ -40,6 +41,7 @@ pub use auth::{Discovery, Token};
 pub use client::Client;
 pub use config::{Config, Proxy};
 pub use limit::RateLimit;
+pub use outdated::{Checked, RefState, Update, outdated};
 pub use plan::{FileState, Plan, PlannedFile, PullRequest, plan};
 pub use progress::{FileSnapshot, PullProgress, Snapshot, Stage};
 pub use pull::{Pulled, pull};
@@ -49,6 +51,14 @@ pub use repo::RepoKind;
 pub use retry::Retry;
 pub use select::Selection;
 pub use tree::RemoteFile;
+
+/// Whether `text` can be the address of a hub.
+///
+/// # Errors
+/// [`HubError::Setting`], which says why not, and does not show the text: it may hold a password.
+pub fn check_endpoint(text: &str) -> Result<(), HubError> {
+    repo::Endpoint::new(text).map(drop)
+}
 
 /// Runs what waits for the disk where it holds up no other task.
 async fn blocking<T: Send + 'static>(

@@ -47,6 +47,8 @@
 //!   the blobs. Their mode, 0444, stops accidents, not root.
 //! - An opened [`Store`](store::Store) must not be used across `fork`.
 
+#[cfg(feature = "config")]
+pub mod config;
 pub mod digest;
 pub mod error;
 mod fs;

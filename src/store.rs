@@ -31,6 +31,8 @@ pub use holds::ExternalView;
 pub(crate) use ingest::now;
 pub use ingest::{AddOptions, Added, Take};
 pub use layout::Access;
+#[cfg(feature = "config")]
+pub(crate) use layout::CONFIG;
 pub use lease::Lease;
 pub use partial::{Partial, TIME_TO_LIVE};
 pub use rebuild::Rebuilt;

@@ -152,7 +152,8 @@ impl StoreError {
                 "free some space on that disk, or run `tonnage gc`".to_owned()
             }
             Self::NoStore { .. } => {
-                "`tonnage add` makes one; --store or TONNAGE_HOME names another".to_owned()
+                "`tonnage pull` or `tonnage add` makes one; --store or TONNAGE_HOME names another"
+                    .to_owned()
             }
             Self::NotAStore { .. } => "choose an empty directory with --store".to_owned(),
             Self::NewerFormat { .. } => "use a newer tonnage with this store".to_owned(),

@@ -45,8 +45,8 @@ impl fmt::Debug for Token {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Discovery {
-    /// `HF_ENDPOINT`, or the hub's own address.
-    pub endpoint: String,
+    /// `HF_ENDPOINT`.
+    pub endpoint: Option<String>,
     /// `HF_TOKEN`, `HUGGING_FACE_HUB_TOKEN`, or the file that `HF_TOKEN_PATH` names, or `token` in the
     /// hub's directory. None when `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set.
     pub token: Option<Token>,
@@ -103,7 +103,7 @@ impl Discovery {
         };
         let (token, token_from) = found.unzip();
         Ok(Self {
-            endpoint: set("HF_ENDPOINT").unwrap_or_else(|| Config::DEFAULT_ENDPOINT.to_owned()),
+            endpoint: set("HF_ENDPOINT"),
             token,
             token_from,
             offline: yes("HF_HUB_OFFLINE"),
@@ -123,7 +123,7 @@ impl Discovery {
     pub fn config(&self) -> Config {
         let default = Config::default();
         Config {
-            endpoint: self.endpoint.clone(),
+            endpoint: self.endpoint.clone().unwrap_or(default.endpoint),
             token: self.token.clone(),
             stall: self.stall.unwrap_or(default.stall),
             offline: self.offline,
@@ -198,7 +198,7 @@ mod tests {
     fn other_settings_have_their_variables() {
         let home = Path::new("/h");
         let found = discover(&[("HF_HOME", "/hf")], home).unwrap();
-        assert_eq!(found.endpoint, Config::DEFAULT_ENDPOINT);
+        assert_eq!((&found.endpoint, &*found.config().endpoint), (&None, Config::DEFAULT_ENDPOINT));
         assert_eq!(found.cache.as_deref(), Some(Path::new("/hf/hub")));
         assert!(!found.offline && found.stall.is_none());
         let vars = [
@@ -208,7 +208,7 @@ mod tests {
             ("HUGGINGFACE_HUB_CACHE", "~/c"),
         ];
         let found = discover(&vars, home).unwrap();
-        assert_eq!(found.endpoint, "http://mirror:80/");
+        assert_eq!(found.endpoint.as_deref(), Some("http://mirror:80/"));
         assert_eq!(found.cache.as_deref(), Some(Path::new("/h/c")));
         assert!(found.offline);
         assert_eq!(found.config().stall, Duration::from_secs(7));

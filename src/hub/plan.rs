@@ -143,8 +143,17 @@ pub async fn plan(
     request: &PullRequest,
     progress: &Arc<PullProgress>,
 ) -> Result<Plan, PullError> {
-    let listing = Arc::new(list(client, request, progress).await?);
-    let model = request.model.clone();
+    let listing = list(client, request, progress).await?;
+    compare(store, request.model.clone(), listing, progress).await
+}
+
+/// What of a listing is here, and what is not.
+pub(super) async fn compare(
+    store: Arc<Store>,
+    model: ModelId,
+    listing: Listing,
+    progress: &Arc<PullProgress>,
+) -> Result<Plan, PullError> {
     let progress = progress.clone();
     super::blocking(move || {
         progress.set_stage(Stage::Checking);
@@ -153,7 +162,7 @@ pub async fn plan(
         let files = listing.selected.iter().map(|file| planned(file, &here, dir.as_ref()));
         let files = files.collect();
         let is_here = here.is_complete(&listing);
-        Ok(Plan { commit: listing.commit.clone(), model, files, is_here })
+        Ok(Plan { commit: listing.commit, model, files, is_here })
     })
     .await
 }

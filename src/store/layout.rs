@@ -11,6 +11,8 @@ pub(super) const FORMAT: &str = "FORMAT";
 pub(super) const LOCK: &str = "lock";
 pub(super) const GC_LOCK: &str = "gc.lock";
 pub(super) const INDEX: &str = "index.redb";
+/// The user's settings, which the store itself does not read.
+pub(crate) const CONFIG: &str = "config.toml";
 pub(super) const VIEWS: &str = "views";
 pub(super) const MODELS: &str = "models";
 
@@ -128,10 +130,15 @@ impl Layout {
 
     /// An error when the store's directory is no longer the one that was opened.
     pub fn check_still_there(&self) -> Result<()> {
+        self.reopen_root().map(drop)
+    }
+
+    /// Another handle on the store's directory, with locks of its own.
+    pub fn reopen_root(&self) -> Result<Dir> {
         let gone = || StoreError::Gone { path: self.path.clone() };
-        let now = Dir::open(&*self.fs, &self.path).map_err(|_| gone())?.stat_self()?;
-        let then = self.root.stat_self()?;
-        if (now.dev, now.ino) == (then.dev, then.ino) { Ok(()) } else { Err(gone()) }
+        let root = Dir::open(&*self.fs, &self.path).map_err(|_| gone())?;
+        let (now, then) = (root.stat_self()?, self.root.stat_self()?);
+        if (now.dev, now.ino) == (then.dev, then.ino) { Ok(root) } else { Err(gone()) }
     }
 }
 
@@ -186,7 +193,9 @@ fn sync_parents(fs: &dyn Fs, path: &Path) -> Result<()> {
 /// whole; what a crash left of an earlier try is made again.
 fn make(root: &Dir) -> Result<()> {
     let entries = root.list()?;
-    if !entries.is_empty() && entries.iter().all(|e| e.name != LOCK) {
+    // Who writes the settings first has a directory with these.
+    let others = entries.iter().any(|e| e.name != CONFIG);
+    if others && entries.iter().all(|e| e.name != LOCK) {
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
     let lock = root.open_file(LOCK, Open::Ensure)?;

@@ -47,7 +47,8 @@ fn ls_of_one_model_lists_that_or_says_it_is_not_there() {
 fn without_a_store_ls_says_how_to_make_one() {
     let home = Home::new();
     let said = home.fails(&["ls"], 3, "not_found");
-    assert!(said.contains("no store at") && said.contains("tonnage add"), "{said}");
+    assert!(said.contains("no store at"), "{said}");
+    assert!(said.contains("tonnage pull") && said.contains("tonnage add"), "{said}");
     assert!(!home.path("store").exists());
 }
 

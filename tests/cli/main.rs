@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+#[path = "../support/process.rs"]
+mod process;
+
 mod adding;
 mod hostile;
 mod integrity;

@@ -7,7 +7,10 @@ use std::process::Command;
 
 use crate::support::{Home, Ran, fields};
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 17] = [
+    "pull",
+    "outdated",
+    "names",
     "add",
     "ls",
     "show",
@@ -19,6 +22,7 @@ const COMMANDS: [&str; 13] = [
     "fsck",
     "du",
     "why",
+    "config",
     "completions",
     "demo",
 ];

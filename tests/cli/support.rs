@@ -8,17 +8,11 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub use crate::process::{Ran, noise};
+
 /// A temporary directory with a store in `store`, made by the first `add`.
 pub struct Home {
     dir: TempDir,
-}
-
-/// What a run of the program said.
-#[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
 }
 
 impl Home {
@@ -79,8 +73,7 @@ impl Home {
     pub fn json_exit(&self, args: &[&str], code: i32) -> Value {
         let ran = self.run(args.iter().chain(&["--json"]));
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(code), ""), "{args:?}: {ran:?}");
-        assert_eq!(ran.stdout.lines().count(), 1, "one object: {ran:?}");
-        serde_json::from_str(&ran.stdout).unwrap()
+        ran.json()
     }
 
     /// Runs what must fail so, for a person and for a program, and returns what a person sees.
@@ -116,27 +109,6 @@ impl Home {
         let found = self.json(&["fsck"]);
         assert_eq!(found["ok"], true, "{found}");
     }
-}
-
-impl Ran {
-    pub fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
-        Self {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-/// Bytes that are not those of another seed.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        (state >> 33) as u8
-    };
-    std::iter::repeat_with(next).take(len).collect()
 }
 
 /// The names of an object's fields, sorted.

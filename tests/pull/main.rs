@@ -9,8 +9,12 @@
 
 #[path = "../support/hub.rs"]
 mod hub;
+#[path = "../support/process.rs"]
+mod process;
 
+mod config;
 mod death;
 mod manners;
+mod outdated;
 mod refusals;
 mod support;

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::hub::{Entry, Gate, Kind};
-use crate::support::{MODEL, WEIGHTS, World, noise, ran};
+use crate::support::{MODEL, Ran, WEIGHTS, World, noise};
 
 #[test]
 fn a_pull_leaves_a_view_that_path_knows_and_says_what_it_fetched() {
@@ -50,7 +50,7 @@ fn offline_the_store_answers_or_says_what_to_do() {
     let asked = world.hub.log().len();
     let pulled = world.ok(&["pull", MODEL, "--offline", "--json"]).json();
     assert_eq!(pulled["revision"], world.commit);
-    let missing = ran(world.command(&["pull", "org/other"]).env("HF_HUB_OFFLINE", "1"));
+    let missing = Ran::of(world.command(&["pull", "org/other"]).env("HF_HUB_OFFLINE", "1"));
     assert_eq!(missing.code, Some(3), "{missing:?}");
     assert!(missing.stderr.contains("HF_HUB_OFFLINE"), "{missing:?}");
     assert_eq!(world.hub.log().len(), asked);
@@ -72,6 +72,9 @@ fn a_ref_that_moved_brings_what_is_new_and_keeps_the_old_revision() {
     assert_eq!(listed["models"].as_array().unwrap().len(), 2, "{listed}");
     let config = fs::read(world.path("store/models/org--name/config.json")).unwrap();
     assert_eq!(config, b"{\"layers\":3}");
+    let old = format!("{MODEL}@{}", world.commit);
+    world.ok(&["checkout", &old, "old"]);
+    world.assert_whole(&world.path("old"));
 }
 
 #[test]
@@ -141,10 +144,10 @@ fn a_token_is_used_at_the_hub_only_and_never_shown() {
     let refused = world.run(&["pull", MODEL]);
     assert_eq!(refused.code, Some(6), "{refused:?}");
     assert!(refused.stderr.contains("HF_TOKEN"), "{refused:?}");
-    let refused = ran(world.command(&["pull", MODEL, "--json"]).env("HF_TOKEN", TOKEN));
+    let refused = Ran::of(world.command(&["pull", MODEL, "--json"]).env("HF_TOKEN", TOKEN));
     assert_ne!(refused.code, Some(0), "{refused:?}");
     world.repo.grants(TOKEN);
-    let pulled = ran(world.command(&["pull", MODEL]).env("HF_TOKEN", TOKEN));
+    let pulled = Ran::of(world.command(&["pull", MODEL]).env("HF_TOKEN", TOKEN));
     assert_eq!(pulled.code, Some(0), "{pulled:?}");
     for ran in [refused, pulled] {
         assert!(!format!("{ran:?}").contains("Secret"), "{ran:?}");

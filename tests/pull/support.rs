@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::hub::{Entry, Hub, Kind, RepoHandle};
+pub use crate::process::{Ran, noise};
 
 pub const MODEL: &str = "org/name";
 pub const WEIGHTS: &str = "model.safetensors";
@@ -18,20 +18,6 @@ pub struct World {
     pub commit: String,
     pub weights: Vec<u8>,
     dir: TempDir,
-}
-
-/// What a run of the program said.
-#[derive(Debug)]
-pub struct Ran {
-    pub code: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Ran {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
 }
 
 impl World {
@@ -69,7 +55,7 @@ impl World {
     }
 
     pub fn run(&self, args: &[&str]) -> Ran {
-        ran(&mut self.command(args))
+        Ran::of(&mut self.command(args))
     }
 
     pub fn ok(&self, args: &[&str]) -> Ran {
@@ -91,20 +77,4 @@ impl World {
         self.ok(&["fsck"]);
         self.ok(&["verify", "--full"]);
     }
-}
-
-pub fn ran(command: &mut Command) -> Ran {
-    let output = command.output().unwrap();
-    Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-/// Bytes that do not repeat.
-pub fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut bytes = vec![0; len];
-    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut bytes);
-    bytes
 }

@@ -9,7 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
-    add, checkout, completions, demo, du, fsck, gc, ls, names, path, pull, rm, show, verify, why,
+    add, checkout, completions, config, demo, du, fsck, gc, ls, names, outdated, path, pull, rm,
+    show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -49,7 +50,9 @@ pub struct Global {
 pub enum Command {
     /// Fetch a model from the hub, or what of it is missing
     Pull(Box<pull::Args>),
-    /// List short names that `pull` takes
+    /// Ask the hub which refs moved, and what an update would fetch
+    Outdated(outdated::Args),
+    /// List short names for models, built in and your own
     Names(names::Args),
     /// Take a local directory or file into the store
     Add(add::Args),
@@ -73,6 +76,8 @@ pub enum Command {
     Du(du::Args),
     /// Explain what keeps a blob
     Why(why::Args),
+    /// Show the settings in effect, or change one in config.toml
+    Config(config::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
     /// See it work: a store in a temporary directory, no network

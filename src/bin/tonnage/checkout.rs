@@ -60,7 +60,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             .hint("leave out --mode, or use --mode copy"));
     }
     let store = context.read()?;
-    let revision = store.resolve(&names::expand(&store, &args.model)?)?;
+    let revision = store.resolve(&names::expand(context, &store, &args.model)?)?;
     let options = ViewOptions { mode, writable: args.writable, force: args.force };
     let view = watch(context, "checking out", |progress| {
         checkout(&store, &revision, &args.dir, options, progress)

@@ -1,8 +1,11 @@
 //! What every command needs: the store it works on, and how it talks.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
+use serde::Serialize;
+use tonnage::config::Settings;
 use tonnage::error::{FsError, StoreError};
 use tonnage::store::{Access, Store};
 
@@ -14,28 +17,55 @@ use crate::watch::Interrupt;
 pub struct Context {
     pub out: Out,
     pub interrupt: Interrupt,
-    store: Option<PathBuf>,
+    store: Option<(PathBuf, Origin)>,
+    settings: OnceCell<Settings>,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    Flag,
+    Env,
+    /// The store's `config.toml`.
+    File,
+    Default,
 }
 
 impl Context {
     pub fn new(global: Global) -> Self {
         let out = Out::new(global.json, global.quiet);
-        let store = global.store.or_else(|| {
-            std::env::var_os("TONNAGE_HOME").filter(|path| !path.is_empty()).map(PathBuf::from)
+        let store = global.store.map(|path| (path, Origin::Flag)).or_else(|| {
+            let path = std::env::var_os("TONNAGE_HOME").filter(|path| !path.is_empty())?;
+            Some((path.into(), Origin::Env))
         });
-        Self { out, interrupt: Interrupt::default(), store }
+        Self { out, interrupt: Interrupt::default(), store, settings: OnceCell::new() }
     }
 
     /// Where the store is, or would be.
     pub fn store_path(&self) -> Result<PathBuf, Failure> {
-        if let Some(path) = &self.store {
-            return Ok(path.clone());
+        Ok(self.store_and_origin()?.0)
+    }
+
+    pub fn store_and_origin(&self) -> Result<(PathBuf, Origin), Failure> {
+        if let Some(named) = &self.store {
+            return Ok(named.clone());
         }
         let dirs = etcetera::choose_base_strategy().map_err(|_| {
             Failure::usage("no home directory, so no default place for the store")
                 .hint("name one with --store or TONNAGE_HOME")
         })?;
-        Ok(dirs.cache_dir().join("tonnage"))
+        Ok((dirs.cache_dir().join("tonnage"), Origin::Default))
+    }
+
+    /// What `config.toml` says, read when somebody needs it: a broken file stops no command that
+    /// does not.
+    pub fn settings(&self) -> Result<&Settings, Failure> {
+        if let Some(settings) = self.settings.get() {
+            return Ok(settings);
+        }
+        let read = Settings::read(self.store_path()?)?;
+        Ok(self.settings.get_or_init(|| read))
     }
 
     /// To look at.

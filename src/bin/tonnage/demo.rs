@@ -271,8 +271,10 @@ impl Demo<'_> {
         out.summary(&self.report, || text);
         match &kept {
             Some(path) => self.say(&format!("\nKept: tonnage --store {path}/store ls\n")),
-            None => self
-                .say("\nThe directory is gone again. To begin: tonnage add DIR --name org/name\n"),
+            None => self.say(
+                "\nThe directory is gone again. To begin: tonnage pull org/name\n\
+                 or tonnage add DIR --name org/name\n",
+            ),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tonnage::error::{Differences, ErrorKind, HubError, PullError, StoreError, ViewError};
+use tonnage::error::{
+    ConfigError, Differences, ErrorKind, HubError, PullError, StoreError, ViewError,
+};
 
 /// How many paths of one sort an error lists.
 const LISTED: usize = 10;
@@ -86,11 +88,17 @@ impl Failure {
         lines
     }
 
+    /// The one object of a command that failed.
     pub fn to_json(&self) -> impl Serialize + '_ {
         #[derive(Serialize)]
-        struct Object<'a> {
-            error: Error<'a>,
+        struct Object<T> {
+            error: T,
         }
+        Object { error: self.object() }
+    }
+
+    /// What it is in any object.
+    pub fn object(&self) -> impl Serialize + '_ {
         #[derive(Serialize)]
         struct Error<'a> {
             kind: &'static str,
@@ -105,17 +113,15 @@ impl Failure {
             missing: &'a [String],
             added: &'a [String],
         }
-        Object {
-            error: Error {
-                kind: self.kind.name(),
-                message: &self.message,
-                hint: self.hint.as_deref(),
-                differences: self.differences.as_ref().map(|differences| Paths {
-                    changed: &differences.changed,
-                    missing: &differences.missing,
-                    added: &differences.extra,
-                }),
-            },
+        Error {
+            kind: self.kind.name(),
+            message: &self.message,
+            hint: self.hint.as_deref(),
+            differences: self.differences.as_ref().map(|differences| Paths {
+                changed: &differences.changed,
+                missing: &differences.missing,
+                added: &differences.extra,
+            }),
         }
     }
 }
@@ -126,8 +132,20 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        Self { kind: e.kind(), message: e.to_string(), hint: e.hint(), differences: None }
+    }
+}
+
 impl From<PullError> for Failure {
     fn from(e: PullError) -> Self {
+        (&e).into()
+    }
+}
+
+impl From<&PullError> for Failure {
+    fn from(e: &PullError) -> Self {
         Self { kind: e.kind(), message: e.to_string(), hint: e.hint(), differences: None }
     }
 }

@@ -7,16 +7,19 @@ mod add;
 mod args;
 mod checkout;
 mod completions;
+mod config;
 mod context;
 mod demo;
 mod du;
 mod fail;
 mod fsck;
 mod gc;
+mod hub_args;
 mod listing;
 mod ls;
 mod names;
 mod out;
+mod outdated;
 mod path;
 mod pull;
 mod rm;
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
 fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
     match command {
         Command::Pull(args) => pull::run(*args, context),
+        Command::Outdated(args) => outdated::run(args, context),
         Command::Names(args) => names::run(args, context),
         Command::Add(args) => add::run(args, context),
         Command::Ls(args) => ls::run(args, context),
@@ -60,6 +64,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Fsck(args) => fsck::run(args, context),
         Command::Du(args) => du::run(args, context),
         Command::Why(args) => why::run(args, context),
+        Command::Config(args) => config::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Demo(args) => demo::run(args, context),
     }

@@ -19,7 +19,7 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = context.read()?;
-    let revision = store.resolve(&names::expand(&store, &args.model)?)?;
+    let revision = store.resolve(&names::expand(context, &store, &args.model)?)?;
     let view = watch(context, "linking", |progress| {
         managed(&store, &revision, ViewOptions::default(), progress)
     })?;

@@ -10,14 +10,16 @@ use std::time::Instant;
 
 use clap::ValueEnum;
 use tonnage::error::ErrorKind;
-use tonnage::hub::{self, Client, Discovery, PullProgress, PullRequest, RateLimit, Selection};
-use tonnage::hub::{Pulled, RepoKind, Token};
+use tonnage::hub::{
+    self, Client, PullProgress, PullRequest, Pulled, RateLimit, RepoKind, Selection,
+};
 use tonnage::model::ModelSpec;
 use tonnage::store::{Resolved, Store};
 use tonnage::views::{ViewOptions, checkout, managed};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
+use crate::hub_args::HubArgs;
 use crate::names;
 use crate::watch::{watch, watch_as};
 use report::Report;
@@ -31,8 +33,9 @@ use watched::Watching;
   tonnage pull org/name --dry-run
 
 What is here already is not fetched again, and what an interrupted pull
-fetched is kept for the next. The hub is HF_ENDPOINT; a token comes from
---token, HF_TOKEN or the file that `hf auth login` writes.")]
+fetched is kept for the next. The hub is HF_ENDPOINT, or what config.toml says
+(`tonnage config`); a token comes from --token, HF_TOKEN or the file that
+`hf auth login` writes.")]
 pub struct Args {
     /// The model or a short name for one (`tonnage names`), and behind an @ a branch, a tag, refs/pr/N or a commit
     model: ModelSpec,
@@ -63,12 +66,8 @@ pub struct Args {
     /// What kind of repository it is
     #[arg(long = "type", value_name = "TYPE", default_value = "model", alias = "repo-type")]
     kind: Kind,
-    /// The hub [env: HF_ENDPOINT]
-    #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
-    /// A token; HF_TOKEN does not show in the list of processes
-    #[arg(long, value_name = "TOKEN")]
-    token: Option<String>,
+    #[command(flatten)]
+    hub: HubArgs,
     /// With --json, a line each second that tells how far it is
     #[arg(long, requires = "json")]
     events: bool,
@@ -96,10 +95,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let model = kind.apply(&args.model.model).map_err(|e| Failure::usage(e.to_string()))?;
     let spec = ModelSpec { model, at: args.model.at.clone() };
     let began = Instant::now();
-    let client = client(&args)?;
+    let client = Client::new(args.hub.config(args.offline, context)?)?;
     if client.is_offline() {
         let store = context.read()?;
-        let spec = names::expand(&store, &spec)?;
+        let spec = names::expand(context, &store, &spec)?;
         let revision = store.resolve(&spec).map_err(|e| {
             let found = Failure::from(e);
             let hint = "pull it without --offline and without HF_HUB_OFFLINE";
@@ -108,7 +107,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return finish(&args, context, &store, &revision, Report::offline(&revision, began));
     }
     let store = Arc::new(context.make()?);
-    let spec = names::expand(&store, &spec)?;
+    let spec = names::expand(context, &store, &spec)?;
     let request = PullRequest {
         model: spec.model,
         revision: spec.at,
@@ -136,30 +135,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     finish(&args, context, &store, &revision, report)
 }
 
-fn client(args: &Args) -> Result<Client, Failure> {
-    let home = etcetera::home_dir().ok();
-    let env = |name: &str| std::env::var(name).ok();
-    // A token that is given makes what the environment has of one unimportant, also when it is bad.
-    let found = Discovery::new(
-        |name| match name {
-            "HF_HUB_DISABLE_IMPLICIT_TOKEN" if args.token.is_some() => Some("1".to_owned()),
-            name => env(name),
-        },
-        home.as_deref(),
-    )?;
-    let mut config = found.config();
-    config.offline |= args.offline;
-    if let Some(endpoint) = &args.endpoint {
-        config.endpoint = endpoint.clone();
-    }
-    if let Some(token) = &args.token {
-        config.token = Some(Token::new(token, "--token")?);
-    }
-    Ok(Client::new(config)?)
-}
-
 /// Runs what talks to the hub, with what a person sees of it meanwhile.
-fn drive<T, E: Into<Failure>>(
+pub fn drive<T, E: Into<Failure>>(
     context: &Context,
     events: Option<&crate::out::Out>,
     work: impl AsyncFnOnce(&Arc<PullProgress>) -> Result<T, E>,

@@ -35,7 +35,7 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = if args.dry_run { context.read()? } else { context.change()? };
-    let (revisions, cut_off) = find(&store, &args.models)?;
+    let (revisions, cut_off) = find(context, &store, &args.models)?;
     let options = RemoveOptions { dry_run: args.dry_run, force: args.force };
     let mut freed = remove(&store, &revisions, options)?;
     for partial in &cut_off {
@@ -65,11 +65,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// All are found before any is removed. A model without a revision may be a download that was cut
 /// off.
-fn find(store: &Store, specs: &[ModelSpec]) -> Result<(Vec<Resolved>, Vec<Partial>), Failure> {
+fn find(
+    context: &Context,
+    store: &Store,
+    specs: &[ModelSpec],
+) -> Result<(Vec<Resolved>, Vec<Partial>), Failure> {
     let mut all: Vec<Resolved> = Vec::new();
     let mut cut_off: Vec<Partial> = Vec::new();
     for spec in specs {
-        let spec = &names::expand(store, spec)?;
+        let spec = &names::expand(context, store, spec)?;
         let found = match spec.at {
             Some(_) => vec![store.resolve(spec)?],
             None => store.revisions_of(&spec.model)?,

@@ -42,7 +42,7 @@ struct Object<'a> {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = context.read()?;
-    let mut spec = names::expand(&store, &args.model)?;
+    let mut spec = names::expand(context, &store, &args.model)?;
     let resolved = store.resolve(&spec)?;
     let manifest = store.manifest(&resolved)?;
     spec.at = resolved.revision.as_str().parse().ok();

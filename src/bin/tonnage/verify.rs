@@ -35,7 +35,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let began = Instant::now();
     let store = context.learn()?;
-    let revisions = revisions(&store, &args.models)?;
+    let revisions = revisions(context, &store, &args.models)?;
     let level = if args.full { Level::Full } else { Level::Quick };
     let verified =
         watch(context, "verifying", |progress| verify(&store, &revisions, level, progress))?;
@@ -52,9 +52,16 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     Ok(Exit::Damaged)
 }
 
-fn revisions(store: &Store, specs: &[ModelSpec]) -> Result<Vec<Resolved>, Failure> {
+fn revisions(
+    context: &Context,
+    store: &Store,
+    specs: &[ModelSpec],
+) -> Result<Vec<Resolved>, Failure> {
     if !specs.is_empty() {
-        return specs.iter().map(|spec| Ok(store.resolve(&names::expand(store, spec)?)?)).collect();
+        return specs
+            .iter()
+            .map(|spec| Ok(store.resolve(&names::expand(context, store, spec)?)?))
+            .collect();
     }
     let mut models: Vec<_> = store.list()?.into_iter().map(|listed| listed.model).collect();
     models.dedup();
