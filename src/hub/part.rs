@@ -77,7 +77,7 @@ impl Part {
     /// Opens what is there of a file in a pull's directory, or begins it.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`] when it does not fit on the disk, and what the file system says.
+    /// What the file system says, of a full disk too.
     pub fn open(dir: &Dir, upstream: &Upstream, size: u64) -> Result<Self, StoreError> {
         let name = part_name(upstream);
         let count = usize::try_from(group_count(size)).unwrap_or(usize::MAX);
@@ -100,7 +100,7 @@ impl Part {
         if file.stat()?.size > size {
             file.set_len(size)?;
         }
-        file.reserve(size).map_err(|e| no_space(dir, e, size))?;
+        file.reserve(size)?;
         let (claims, cvs) = Claims::open(dir, upstream, count)?;
         Ok(Self::new(file, Some(claims), upstream, size, cvs))
     }
@@ -351,15 +351,6 @@ impl State {
 
 fn index_of(offset: u64) -> usize {
     usize::try_from(offset / GROUP).unwrap_or(usize::MAX)
-}
-
-/// What a failed write means when the disk is full.
-pub(super) fn no_space(dir: &Dir, error: FsError, required: u64) -> StoreError {
-    if !error.is_no_space() {
-        return error.into();
-    }
-    let available = dir.room().map_or(0, |room| room.available);
-    StoreError::NoSpace { path: dir.path().into(), required, available }
 }
 
 #[cfg(test)]

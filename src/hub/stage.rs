@@ -93,19 +93,39 @@ fn union<'l>(
 
 /// Refuses what does not fit, before a byte is fetched.
 fn check_room(store: &Store, dir: &Dir, staged: &Staged) -> Result<(), PullError> {
-    let required = staged.missing().map(|(file, _)| {
-        let part = dir.stat(partial::part_name(&file.upstream));
-        // What a part has been given of the disk already is not needed again.
-        file.size.saturating_sub(part.map_or(0, |stat| stat.allotted))
+    let missing = staged.missing().map(|(file, _)| (file.upstream, file.size));
+    let required = required(Some(dir), missing);
+    let available = store.layout().root.room()?.available;
+    if required > available { Err(insufficient(store, required, available)) } else { Ok(()) }
+}
+
+/// What these files need of the disk. What a part has been given already is not needed again.
+fn required(dir: Option<&Dir>, files: impl Iterator<Item = (Upstream, u64)>) -> u64 {
+    let more = files.map(|(upstream, size)| {
+        let part = dir.and_then(|dir| dir.stat(partial::part_name(&upstream)).ok());
+        size.saturating_sub(part.map_or(0, |stat| stat.allotted))
     });
-    let required = required.sum();
-    let root = &store.layout().root;
-    let available = root.room()?.available;
-    if required > available {
-        let path = root.path().into();
-        return Err(PullError::InsufficientSpace { path, required, available });
+    more.fold(0, u64::saturating_add)
+}
+
+fn insufficient(store: &Store, required: u64, available: u64) -> PullError {
+    PullError::InsufficientSpace { path: store.path().into(), required, available }
+}
+
+/// What a disk that is full now means to who pulls: how much is `missing` yet, and how much there
+/// is. An error that these numbers belie stays as it is: it was about a quota, or inodes.
+pub(super) fn full(
+    store: &Store,
+    name: &str,
+    missing: &[(Upstream, u64)],
+    error: PullError,
+) -> PullError {
+    let dir = store.pull_dir(name).ok().flatten();
+    let required = required(dir.as_ref(), missing.iter().copied());
+    match store.layout().root.room() {
+        Ok(room) if required > room.available => insufficient(store, required, room.available),
+        _ => error,
     }
-    Ok(())
 }
 
 /// Says what the directory is for. Parts of a pull of other files of the same commit stay listed.
