@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::fetch::{Fetched, Order, fetch};
 use super::plan::{Here, Listing, PullRequest, list, look};
 use super::progress::{PullProgress, Stage};
-use super::stage::{Staged, point, publish, stage};
+use super::stage::{Staged, full, point, publish, stage};
 use super::{Client, blocking};
-use crate::error::{PullError, StoreError};
+use crate::digest::Upstream;
+use crate::error::{ErrorKind, PullError, StoreError};
 use crate::model::RefName;
 use crate::store::import::Import;
 use crate::store::{Resolved, Store, partial};
@@ -35,6 +36,9 @@ pub struct Pulled {
     pub reused_bytes: u64,
 }
 
+/// A file's digest and size.
+type Wanted = (Upstream, u64);
+
 /// One pull.
 struct Pull<'p> {
     store: Arc<Store>,
@@ -55,7 +59,8 @@ struct Pull<'p> {
 ///
 /// # Errors
 /// [`PullError::Hub`] when patience with the hub and the network is over,
-/// [`PullError::InsufficientSpace`] before the first byte, [`PullError::ChecksumMismatch`],
+/// [`PullError::InsufficientSpace`] before the first byte, or later when others fill the disk
+/// meanwhile, [`PullError::ChecksumMismatch`],
 /// [`PullError::NothingSelected`], [`PullError::UnknownQuant`], [`StoreError::Cancelled`], and what
 /// the store says.
 pub async fn pull(
@@ -76,7 +81,20 @@ impl Pull<'_> {
         if here.is_complete(&self.listing) {
             return self.point(here).await;
         }
-        let import = Arc::new(self.begin(&here).await?);
+        let name = partial::dir_name(&self.request.model, &self.listing.commit);
+        let missing = self.missing(&here);
+        match self.fetch(&name, &missing).await {
+            Err(e @ PullError::InsufficientSpace { .. }) => Err(e),
+            Err(e) if e.kind() == ErrorKind::NoSpace => {
+                let store = self.store.clone();
+                blocking(move || Err(full(&store, &name, &missing, e))).await
+            }
+            done => done,
+        }
+    }
+
+    async fn fetch(&self, name: &str, missing: &[Wanted]) -> Result<Pulled, PullError> {
+        let import = Arc::new(self.begin(name, missing).await?);
         // What another process did while this one waited.
         let here = self.look().await?;
         if here.is_complete(&self.listing) {
@@ -86,7 +104,8 @@ impl Pull<'_> {
         let staged = self.stage(&import, here).await?;
         self.progress.set_stage(Stage::Fetching);
         let order = Order {
-            client: self.client.clone(),
+            // A link opens a file to anybody: one from before says nothing about who may have it now.
+            client: self.client.asking_anew(),
             model: self.request.model.clone(),
             commit: self.listing.commit.clone(),
             files: staged.missing().cloned().collect(),
@@ -135,22 +154,24 @@ impl Pull<'_> {
         }
     }
 
-    /// Gets the pull's directory, when no other process has it any more.
-    async fn begin(&self, here: &Here) -> Result<Import, PullError> {
-        let name = partial::dir_name(&self.request.model, &self.listing.commit);
+    /// The selected files that are not here, those that are there twice once.
+    fn missing(&self, here: &Here) -> Vec<Wanted> {
         let mut seen = HashSet::new();
-        let missing: Vec<_> = self
-            .listing
+        self.listing
             .selected
             .iter()
             .filter(|file| !here.blobs.contains_key(&file.upstream) && seen.insert(file.upstream))
             .map(|file| (file.upstream, file.size))
-            .collect();
+            .collect()
+    }
+
+    /// Gets the pull's directory, when no other process has it any more.
+    async fn begin(&self, name: &str, missing: &[Wanted]) -> Result<Import, PullError> {
         let total: u64 = self.listing.selected.iter().map(|file| file.size).sum();
         let files = self.listing.selected.len() as u64;
         let mut waited = 0_u32;
         loop {
-            let (store, own) = (self.store.clone(), name.clone());
+            let (store, own) = (self.store.clone(), name.to_owned());
             if let Some(import) =
                 blocking(move || Ok(Import::resume(store.layout_arc(), &own)?)).await?
             {
@@ -158,7 +179,7 @@ impl Pull<'_> {
             }
             self.progress.set_stage(Stage::Waiting);
             if waited.is_multiple_of(5) {
-                let (store, own, missing) = (self.store.clone(), name.clone(), missing.clone());
+                let (store, own, missing) = (self.store.clone(), name.to_owned(), missing.to_vec());
                 let left: u64 = blocking(move || {
                     let Some(dir) = store.pull_dir(&own)? else { return Ok(0) };
                     let left = missing.iter().map(|(u, size)| size - partial::have(&dir, u, *size));
