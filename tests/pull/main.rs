@@ -11,6 +11,8 @@
 mod hub;
 
 mod death;
+mod full_disk;
 mod manners;
 mod refusals;
 mod support;
+mod terminal;

@@ -20,6 +20,7 @@ mod out;
 mod path;
 mod pull;
 mod rm;
+mod screen;
 mod show;
 mod table;
 mod text;
