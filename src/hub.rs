@@ -35,6 +35,7 @@ mod retry;
 mod select;
 mod stage;
 mod tree;
+mod turn;
 
 pub use auth::{Discovery, Token};
 pub use client::Client;

@@ -8,8 +8,8 @@ use super::fetch::{Fetched, Order, fetch};
 use super::plan::{Here, Listing, PullRequest, list, look};
 use super::progress::{PullProgress, Stage};
 use super::stage::{Staged, full, point, publish, stage};
+use super::turn::{Missing, Turn, turn};
 use super::{Client, blocking};
-use crate::digest::Upstream;
 use crate::error::{ErrorKind, PullError, StoreError};
 use crate::model::RefName;
 use crate::store::import::Import;
@@ -36,9 +36,6 @@ pub struct Pulled {
     pub reused_bytes: u64,
 }
 
-/// A file's digest and size.
-type Wanted = (Upstream, u64);
-
 /// One pull.
 struct Pull<'p> {
     store: Arc<Store>,
@@ -52,7 +49,7 @@ struct Pull<'p> {
 /// published as a revision, to which the branch or tag that was asked for points then. A revision
 /// that is there with other files of the same commit gets these added.
 ///
-/// What another process fetches now is waited for. When the future is dropped, or fails, or the
+/// What another process fetches now, of the same commit or, when it is most of this pull, of another one, is waited for. When the future is dropped, or fails, or the
 /// process is killed, what was fetched is kept, and the next pull goes on with it. The future must
 /// run on a tokio runtime with time and I/O; on one with several threads, bytes are written while
 /// others come.
@@ -93,7 +90,7 @@ impl Pull<'_> {
         }
     }
 
-    async fn fetch(&self, name: &str, missing: &[Wanted]) -> Result<Pulled, PullError> {
+    async fn fetch(&self, name: &str, missing: &Missing) -> Result<Pulled, PullError> {
         let import = Arc::new(self.begin(name, missing).await?);
         // What another process did while this one waited.
         let here = self.look().await?;
@@ -154,41 +151,42 @@ impl Pull<'_> {
         }
     }
 
-    /// The selected files that are not here, those that are there twice once.
-    fn missing(&self, here: &Here) -> Vec<Wanted> {
-        let mut seen = HashSet::new();
-        self.listing
-            .selected
-            .iter()
-            .filter(|file| !here.blobs.contains_key(&file.upstream) && seen.insert(file.upstream))
-            .map(|file| (file.upstream, file.size))
-            .collect()
+    /// The selected files that are not here.
+    fn missing(&self, here: &Here) -> Missing {
+        let files = self.listing.selected.iter();
+        let missing = files.filter(|file| !here.blobs.contains_key(&file.upstream));
+        missing.map(|file| (file.upstream, file.size)).collect()
     }
 
-    /// Gets the pull's directory, when no other process has it any more.
-    async fn begin(&self, name: &str, missing: &[Wanted]) -> Result<Import, PullError> {
+    /// Gets the pull's directory, when it is this pull's turn.
+    async fn begin(&self, name: &str, missing: &Missing) -> Result<Import, PullError> {
         let total: u64 = self.listing.selected.iter().map(|file| file.size).sum();
         let files = self.listing.selected.len() as u64;
         let mut waited = 0_u32;
         loop {
-            let (store, own) = (self.store.clone(), name.to_owned());
-            if let Some(import) =
-                blocking(move || Ok(Import::resume(store.layout_arc(), &own)?)).await?
-            {
-                return Ok(import);
+            let (store, listing) = (self.store.clone(), self.listing.clone());
+            let (model, own, wanted) =
+                (self.request.model.clone(), name.to_owned(), missing.clone());
+            let turn = blocking(move || turn(&store, &model, &listing, &own, &wanted));
+            let other = match turn.await? {
+                Turn::Ours(import) => return Ok(import),
+                Turn::Theirs(other) => other,
+            };
+            if let Some(other) = other {
+                self.progress.set_stage(Stage::Waiting);
+                if waited.is_multiple_of(5) {
+                    let (store, missing) = (self.store.clone(), missing.clone());
+                    let left: u64 = blocking(move || {
+                        let Some(dir) = store.pull_dir(&other)? else { return Ok(0) };
+                        let left =
+                            missing.iter().map(|(u, size)| size - partial::have(&dir, u, *size));
+                        Ok(left.sum())
+                    })
+                    .await?;
+                    self.progress.set((files, total), (0, total.saturating_sub(left)));
+                }
+                waited += 1;
             }
-            self.progress.set_stage(Stage::Waiting);
-            if waited.is_multiple_of(5) {
-                let (store, own, missing) = (self.store.clone(), name.to_owned(), missing.to_vec());
-                let left: u64 = blocking(move || {
-                    let Some(dir) = store.pull_dir(&own)? else { return Ok(0) };
-                    let left = missing.iter().map(|(u, size)| size - partial::have(&dir, u, *size));
-                    Ok(left.sum())
-                })
-                .await?;
-                self.progress.set((files, total), (0, total.saturating_sub(left)));
-            }
-            waited += 1;
             tokio::select! {
                 () = tokio::time::sleep(ASK) => {}
                 () = self.progress.cancelled() => return Err(StoreError::Cancelled.into()),

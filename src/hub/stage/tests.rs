@@ -243,9 +243,8 @@ fn a_pull_that_meets_an_error_can_be_done_again() {
 #[test]
 fn a_disk_that_fills_meanwhile_says_what_is_missing_yet_and_costs_nothing_that_came() {
     let whole = listing(|_| true);
-    let wanted: BTreeMap<_, _> = whole.tree.iter().map(|f| (f.upstream, f.size)).collect();
-    let wanted: Vec<_> = wanted.into_iter().collect();
-    let total: u64 = wanted.iter().map(|(_, size)| size).sum();
+    let wanted: Missing = whole.tree.iter().map(|f| (f.upstream, f.size)).collect();
+    let total: u64 = wanted.values().sum();
     let name = partial::dir_name(&model(), &whole.commit);
     let template = SimDisk::new();
     drop(open(&template.process()).unwrap());

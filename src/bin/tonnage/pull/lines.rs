@@ -1,8 +1,10 @@
 //! How far a pull is, in lines: one for each file under way, and below them one for all.
 
-use crate::text::{duration, meter, plain, shorten, size};
 use std::time::Duration;
+
 use unicode_width::UnicodeWidthStr;
+
+use crate::text::{duration, meter, plain, shorten, size};
 
 /// No more files than this are shown.
 pub const MOST: usize = 8;
@@ -67,7 +69,9 @@ fn file(row: &Row<'_>, columns: usize) -> String {
 /// `[====    ] 52%, 1.2 GB of 2.4 GB, 600 MB/s, 2.0 s left, 3 of 20 files`
 fn all(total: &Total, columns: usize) -> String {
     let text = figures(total, columns);
-    match columns.saturating_sub(text.len() + 3).min(LONGEST) {
+    // In steps, so that the meter does not change its length with each digit.
+    let taken = text.len().next_multiple_of(8);
+    match columns.saturating_sub(taken + 3).min(LONGEST) {
         room @ SHORTEST.. => format!("{} {text}", meter((total.bytes, total.size), room)),
         _ => text,
     }
@@ -120,7 +124,7 @@ mod tests {
             [
                 "config.json                           [===             ]    1.2 GB of 4.9 GB",
                 "model-00001-of-0...-name.safetensors  [===             ]    1.2 GB of 4.9 GB",
-                "[=========      ] 63%, 6.2 GB of 9.8 GB, 600 MB/s, 6.0 s left, 3 of 20 files",
+                "[=====    ] 63%, 6.2 GB of 9.8 GB, 600 MB/s, 6.0 s left, 3 of 20 files",
             ]
         );
         assert_eq!(

@@ -50,7 +50,9 @@ impl Watching {
             (None, false) => Some(LOG),
             (None, true) => None,
         };
-        let state = Mutex::new(State { seen: VecDeque::new(), told: Instant::now() });
+        let now = Instant::now();
+        // Nothing has come yet: a log's first line, too, has a speed.
+        let state = Mutex::new(State { seen: VecDeque::from([(now, 0)]), told: now });
         Self { progress, out, jobs, tells, state }
     }
 
