@@ -55,3 +55,6 @@ pub(super) fn turn(
     write_list(import.dir(), model, listing, files)?;
     Ok(Turn::Ours(import))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,13 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
-use crate::hub::{At, Entry, Fault, Kind, On, What};
-use crate::support::{World, noise, ran};
+use tonnage::error::ManagerError;
+use tonnage::hub::{Config, Proxy, PullRequest};
+use tonnage::manager::ModelManager;
+
+use crate::hub::{At, Entry, Fault, FaultHandle, Kind, On, What};
+use crate::support::{MODEL, World, noise, ran};
 
 const MIB: u64 = 1 << 20;
 
@@ -43,30 +47,53 @@ impl Drop for Small<'_> {
     }
 }
 
+/// A pull of two files of 8 MiB that hangs in the first one until there is not room for the second.
+struct Filling<'p> {
+    disk: Small<'p>,
+    stall: FaultHandle,
+}
+
+impl<'p> Filling<'p> {
+    fn new(world: &World, at: &'p Path) -> Option<Self> {
+        let disk = Small::mount(at)?;
+        world.hub.repo(Kind::Model, "org/two").commit(&[
+            Entry::lfs("first.bin", noise(1, 8 << 20)),
+            Entry::lfs("second.bin", noise(2, 8 << 20)),
+        ]);
+        let stall = world.hub.fault(Fault::new(On::Cdn, What::Stall(At::File(MIB))).forever());
+        Some(Self { disk, stall })
+    }
+
+    /// Lets the pull that began go on, on a disk with one MiB left.
+    fn fill(&self) {
+        self.stall.wait_hits(1);
+        let filler = File::create(self.filler()).unwrap();
+        fallocate(&filler, FallocateFlags::empty(), 0, self.disk.free() - MIB).unwrap();
+        self.stall.release();
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.disk.0.join("filler")
+    }
+}
+
 #[test]
 fn a_disk_that_fills_meanwhile_ends_a_pull_with_what_is_missing_and_the_next_goes_on() {
     let world = World::new(10);
     let at = world.path("small");
-    let Some(disk) = Small::mount(&at) else { return };
-    world.hub.repo(Kind::Model, "org/two").commit(&[
-        Entry::lfs("first.bin", noise(1, 8 << 20)),
-        Entry::lfs("second.bin", noise(2, 8 << 20)),
-    ]);
-    let stall = world.hub.fault(Fault::new(On::Cdn, What::Stall(At::File(MIB))).forever());
+    let Some(filling) = Filling::new(&world, &at) else { return };
     let pull = |more: &[&str]| {
         let mut command = world.command(&["pull", "org/two", "--jobs", "1"]);
         command.args(more).env("TONNAGE_HOME", at.join("store"));
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
-    let child = pull(&["--json"])
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    stall.wait_hits(1);
-    let filler = File::create(at.join("filler")).unwrap();
-    fallocate(&filler, FallocateFlags::empty(), 0, disk.free() - MIB).unwrap();
-    stall.release();
+    let child = pull(&["--json"]).spawn().unwrap();
+    filling.fill();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(5), "{said}");
@@ -83,9 +110,34 @@ fn a_disk_that_fills_meanwhile_ends_a_pull_with_what_is_missing_and_the_next_goe
     assert_eq!(again.code, Some(5), "{again:?}");
     assert!(again.stderr.contains(&needs), "{again:?}");
 
-    drop(filler);
-    fs::remove_file(at.join("filler")).unwrap();
+    filling.empty();
     let pulled = ran(&mut pull(&["--json"]));
     assert_eq!(pulled.code, Some(0), "{pulled:?}");
     assert_eq!(pulled.json()["fetched_bytes"], 8 * MIB, "{pulled:?}");
+}
+
+#[test]
+fn an_app_hears_of_a_disk_that_fills_meanwhile_what_would_help() {
+    let world = World::new(10);
+    let at = world.path("small");
+    let Some(filling) = Filling::new(&world, &at) else { return };
+    let hub = Config { endpoint: world.hub.url(), proxy: Proxy::None, ..Config::default() };
+    let manager = ModelManager::open(at.join("store"), hub).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let download = |model: &str| {
+        let model = model.parse().unwrap();
+        manager.download(PullRequest { jobs: 1, ..PullRequest::new(model) })
+    };
+    let whole = runtime.block_on(download(MODEL).result()).unwrap();
+    let task = download("org/two");
+    filling.fill();
+    let error = runtime.block_on(task.result()).unwrap_err();
+    let ManagerError::InsufficientSpace { required, available, evictable } = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(required, 8 * MIB);
+    assert!(available <= MIB && evictable > 0, "{available} {evictable} {whole:?}");
+    filling.empty();
+    let task = runtime.block_on(download("org/two").result()).unwrap();
+    assert_eq!(task.fetched_bytes, 8 * MIB);
 }
