@@ -49,17 +49,16 @@ struct Pull<'p> {
 /// published as a revision, to which the branch or tag that was asked for points then. A revision
 /// that is there with other files of the same commit gets these added.
 ///
-/// What another process fetches now, of the same commit or, when it is most of this pull, of another one, is waited for. When the future is dropped, or fails, or the
-/// process is killed, what was fetched is kept, and the next pull goes on with it. The future must
-/// run on a tokio runtime with time and I/O; on one with several threads, bytes are written while
-/// others come.
+/// What another pull fetches now is waited for, when it is of the same commit or has more than half
+/// of the missing bytes. When the future is dropped, or fails, or the process is killed, what was
+/// fetched is kept, and the next pull goes on with it. The future must run on a tokio runtime with
+/// time and I/O; on one with several threads, bytes are written while others come.
 ///
 /// # Errors
 /// [`PullError::Hub`] when patience with the hub and the network is over,
 /// [`PullError::InsufficientSpace`] before the first byte, or later when others fill the disk
-/// meanwhile, [`PullError::ChecksumMismatch`],
-/// [`PullError::NothingSelected`], [`PullError::UnknownQuant`], [`StoreError::Cancelled`], and what
-/// the store says.
+/// meanwhile, [`PullError::ChecksumMismatch`], [`PullError::NothingSelected`],
+/// [`PullError::UnknownQuant`], [`StoreError::Cancelled`], and what the store says.
 pub async fn pull(
     store: Arc<Store>,
     client: &Client,

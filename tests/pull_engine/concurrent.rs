@@ -118,6 +118,27 @@ fn two_commits_with_one_large_file_fetch_it_once() {
 }
 
 #[test]
+fn pulls_of_two_commits_that_begin_at_once_fetch_the_large_file_once() {
+    let bench = Bench::new();
+    let large = Entry::lfs("model.bin", bytes(1, SIZE));
+    let commits = ["old", "new"]
+        .map(|text| bench.repo().commit(&[large.clone(), Entry::git("README.md", text)]));
+    let pulls: Vec<_> = (0..6)
+        .map(|i| {
+            let revision = Some(commits[i % 2].parse().unwrap());
+            let request = PullRequest { revision, ..Bench::request() };
+            bench.spawn(bench.store(), request, &Arc::new(PullProgress::new()))
+        })
+        .collect();
+    for pull in pulls {
+        bench.run(pull).unwrap().unwrap();
+    }
+    assert_eq!(bench.sent(), SIZE as u64);
+    assert_eq!(bench.store().list().unwrap().len(), 2);
+    bench.assert_tidy();
+}
+
+#[test]
 fn the_next_commit_goes_on_with_what_a_pull_has_that_dies_meanwhile() {
     let fetched = next_commit(|bench, fault, one| {
         // Its second segment hangs, and the first one comes whole.
