@@ -36,6 +36,7 @@ mod retry;
 mod select;
 mod stage;
 mod tree;
+mod turn;
 
 pub use auth::{Discovery, Token};
 pub use client::Client;

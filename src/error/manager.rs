@@ -14,7 +14,7 @@ pub enum ManagerError {
     /// The network failed, or the hub did. What was fetched is kept.
     #[error(transparent)]
     Network(HubError),
-    /// What is missing does not fit on the disk.
+    /// What is missing does not fit on the disk. What was fetched is kept.
     #[error("{required} bytes are needed and {available} are free")]
     InsufficientSpace {
         /// Bytes still to be written.

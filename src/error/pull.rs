@@ -27,7 +27,7 @@ pub enum PullError {
         /// The digest of the bytes that came.
         found: String,
     },
-    /// What is missing does not fit on the disk.
+    /// What is missing does not fit on the disk. What was fetched is kept.
     #[error("{} needs {required} bytes and has {available}", path.display())]
     InsufficientSpace {
         /// The store.
@@ -116,7 +116,8 @@ impl PullError {
                     .to_owned()
             }
             Self::InsufficientSpace { .. } => {
-                "free some space, remove models with `tonnage rm`, or pull less with --include"
+                "free some space, remove models with `tonnage rm`, or pull less with --include; \
+                 what was fetched is kept"
                     .to_owned()
             }
             Self::NothingSelected { .. } => {

@@ -25,12 +25,13 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How much of a refusal's body is read, in bytes.
 const MAX_REFUSAL: usize = 8 << 10;
 
-/// A hub, and the connections to it. Clones share them.
+/// A hub, the connections to it, and where it said that files' bytes are. Clones share them.
 ///
 /// It must be used on one tokio runtime: connections belong to the runtime that made them.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
+    links: Arc<Links>,
 }
 
 struct Inner {
@@ -38,7 +39,6 @@ struct Inner {
     endpoint: Endpoint,
     bearer: Option<HeaderValue>,
     config: Config,
-    links: Links,
 }
 
 impl fmt::Debug for Client {
@@ -96,8 +96,14 @@ impl Client {
                 setting: "encrypted connections".to_owned(),
                 why: format!("{} (SSL_CERT_FILE names a file of certificates)", causes(&e)),
             })?;
-        let links = Links::default();
-        Ok(Self { inner: Arc::new(Inner { http, endpoint, bearer, config, links }) })
+        let inner = Arc::new(Inner { http, endpoint, bearer, config });
+        Ok(Self { inner, links: Arc::default() })
+    }
+
+    /// The same hub and connections, without what it said about where bytes are: it is asked again,
+    /// and may refuse by now what it gave before.
+    pub(super) fn asking_anew(&self) -> Self {
+        Self { inner: self.inner.clone(), links: Arc::default() }
     }
 
     /// The hub's address.
@@ -139,7 +145,7 @@ impl Client {
     }
 
     pub(super) fn links(&self) -> &Links {
-        &self.inner.links
+        &self.links
     }
 
     /// Asks the hub at `start`, and follows it on its own origin, with the token.

@@ -67,8 +67,8 @@ struct Run {
 /// When the future is dropped, or fails, what came is kept.
 ///
 /// # Errors
-/// [`PullError::ChecksumMismatch`], [`StoreError::NoSpace`], [`StoreError::Cancelled`], and what
-/// the hub, the network and the file system do, when patience with them is over.
+/// [`PullError::ChecksumMismatch`], [`StoreError::Cancelled`], and what the hub, the network and the
+/// file system do, when patience with them is over.
 pub(super) async fn fetch(
     order: Order,
     import: &Arc<Import>,
@@ -81,7 +81,8 @@ pub(super) async fn fetch(
     let (sender, events) = unbounded_channel();
     let no_thread = |e| PullError::Stopped { what: format!("a thread did not start: {e}") };
     let flusher = Flusher::start(import.clone(), sender.clone()).map_err(no_thread)?;
-    let digesters = Digesters::start(order.threads, sender).map_err(no_thread)?;
+    // Who wants few connections wants to be left some of the processor, too.
+    let digesters = Digesters::start(order.threads.min(jobs), sender).map_err(no_thread)?;
     let run = Arc::new(Run {
         dir: import.dir().clone(),
         queue: Queue::new(&order.files, jobs),

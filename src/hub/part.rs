@@ -1,22 +1,24 @@
 //! A file on its way: its bytes on disk, and which of its groups are there.
 
+mod claims;
+mod writer;
+
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::hasher::Hasher;
 use crate::digest::Upstream;
-use crate::digest::tree::{Cv, GROUP, GroupHasher, TreeError, group_count, root_from_groups};
+use crate::digest::tree::{Cv, GROUP, TreeError, group_count, root_from_groups};
 use crate::error::{FsError, StoreError};
 use crate::fs::{Dir, File, Open};
 use crate::store::partial::{groups_name, part_name};
+use claims::Claims;
+pub(super) use writer::Writer;
 
 /// How much one request asks for, in groups. A retry costs little, and the bytes come nearly in the
 /// order in which they are to be digested.
 const SEGMENT: usize = 16;
-
-/// How much is written at a time: a power of two that divides a group.
-const BLOCK: u64 = 256 << 10;
 
 /// Whether a group is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +36,8 @@ enum Group {
 #[derive(Debug)]
 pub(super) struct Part {
     file: File,
-    /// The chaining values on disk; `None` when the part was complete and may not be written.
-    groups: Option<File>,
+    /// `None` when the part was complete and may not be written.
+    claims: Option<Claims>,
     upstream: Upstream,
     size: u64,
     state: Mutex<State>,
@@ -75,14 +77,14 @@ impl Part {
     /// Opens what is there of a file in a pull's directory, or begins it.
     ///
     /// # Errors
-    /// [`StoreError::NoSpace`] when it does not fit on the disk, and what the file system says.
+    /// What the file system says, of a full disk too.
     pub fn open(dir: &Dir, upstream: &Upstream, size: u64) -> Result<Self, StoreError> {
-        let (name, groups_name) = (part_name(upstream), groups_name(upstream));
+        let name = part_name(upstream);
         let count = usize::try_from(group_count(size)).unwrap_or(usize::MAX);
         match dir.stat(&name) {
             // It was complete when its mode was set, and may be a blob's inode by now: I1.
             Ok(stat) if stat.mode & 0o222 == 0 => {
-                let cvs = read_groups(&dir.open_file(&groups_name, Open::Ensure)?, count)?;
+                let (_, cvs) = Claims::open(dir, upstream, count)?;
                 if stat.size == size && cvs.iter().all(|cv| *cv != [0; 32]) {
                     let file = dir.open_file(&name, Open::Read)?;
                     return Ok(Self::new(file, None, upstream, size, cvs));
@@ -98,13 +100,18 @@ impl Part {
         if file.stat()?.size > size {
             file.set_len(size)?;
         }
-        file.reserve(size).map_err(|e| no_space(dir, e, size))?;
-        let groups = dir.open_file(&groups_name, Open::Ensure)?;
-        let cvs = read_groups(&groups, count)?;
-        Ok(Self::new(file, Some(groups), upstream, size, cvs))
+        file.reserve(size)?;
+        let (claims, cvs) = Claims::open(dir, upstream, count)?;
+        Ok(Self::new(file, Some(claims), upstream, size, cvs))
     }
 
-    fn new(file: File, groups: Option<File>, upstream: &Upstream, size: u64, cvs: Vec<Cv>) -> Self {
+    fn new(
+        file: File,
+        claims: Option<Claims>,
+        upstream: &Upstream,
+        size: u64,
+        cvs: Vec<Cv>,
+    ) -> Self {
         let claim = |cv: &Cv| if *cv == [0; 32] { Group::Missing } else { Group::Claimed };
         let state = State {
             groups: cvs.iter().map(claim).collect(),
@@ -116,7 +123,7 @@ impl Part {
         let hasher = Mutex::new(Hasher::like(upstream, size));
         Self {
             file,
-            groups,
+            claims,
             upstream: *upstream,
             size,
             state: Mutex::new(state),
@@ -247,8 +254,8 @@ impl Part {
     /// it that a thread digests what there is now.
     fn finish(&self, offset: u64, cv: Cv, led: Option<Hasher>) -> Result<bool, FsError> {
         let index = index_of(offset);
-        if let Some(groups) = &self.groups {
-            groups.write_at(&cv, index as u64 * 32)?;
+        if let Some(claims) = &self.claims {
+            claims.set(index, cv)?;
         }
         let mut state = self.state();
         if let Some(slot) = state.cvs.get_mut(index) {
@@ -312,7 +319,7 @@ impl Part {
             *group = Group::Missing;
         }
         state.first_missing = state.first_missing.min(index);
-        self.groups.is_some()
+        self.claims.is_some()
     }
 
     /// The file's BLAKE3 hash and the chaining values of its groups, when all are there.
@@ -344,120 +351,6 @@ impl State {
 
 fn index_of(offset: u64) -> usize {
     usize::try_from(offset / GROUP).unwrap_or(usize::MAX)
-}
-
-/// The chaining values in a file, filled up with zeros.
-fn read_groups(file: &File, count: usize) -> Result<Vec<Cv>, StoreError> {
-    let limit = count as u64 * 32;
-    if file.stat()?.size > limit {
-        file.set_len(limit)?;
-    }
-    let bytes = file.read_all(limit)?;
-    let mut cvs = bytes.as_chunks::<32>().0.to_vec();
-    cvs.resize(count, [0; 32]);
-    Ok(cvs)
-}
-
-/// What a failed write means when the disk is full.
-pub(super) fn no_space(dir: &Dir, error: FsError, required: u64) -> StoreError {
-    if !error.is_no_space() {
-        return error.into();
-    }
-    let available = dir.room().map_or(0, |room| room.available);
-    StoreError::NoSpace { path: dir.path().into(), required, available }
-}
-
-/// Writes bytes in order from a group's start, and hashes each group on its way.
-///
-/// Frames of the network have any length. Gathered to aligned blocks they cost the file system less
-/// than half, and the hash function likes them better too.
-#[derive(Debug)]
-pub(super) struct Writer<'p> {
-    part: &'p Part,
-    /// Where the next byte goes.
-    at: u64,
-    /// The bytes before it that are not written yet.
-    block: Vec<u8>,
-    hasher: Option<GroupHasher>,
-    /// The upstream's digest, when this is where the file is digested.
-    lead: Option<Hasher>,
-}
-
-impl<'p> Writer<'p> {
-    pub fn new(part: &'p Part, at: u64) -> Self {
-        Self { part, at, block: Vec::with_capacity(BLOCK as usize), hasher: None, lead: None }
-    }
-
-    /// Where the next byte goes.
-    pub fn at(&self) -> u64 {
-        self.at
-    }
-
-    /// Takes `bytes`, and writes what is whole. True when a thread must digest what there is now.
-    pub fn write(&mut self, mut bytes: &[u8]) -> Result<bool, FsError> {
-        let mut wake = false;
-        while !bytes.is_empty() {
-            let end = ((self.at / BLOCK + 1) * BLOCK).min(self.part.size);
-            let room = usize::try_from(end.saturating_sub(self.at)).unwrap_or(usize::MAX);
-            let Some((now, later)) = bytes.split_at_checked(room.min(bytes.len())) else { break };
-            if now.is_empty() {
-                break; // behind the file's end
-            }
-            bytes = later;
-            self.at += now.len() as u64;
-            if self.at < end {
-                self.block.extend_from_slice(now);
-            } else if self.block.is_empty() {
-                wake |= self.flush(now)?;
-            } else {
-                let mut block = std::mem::take(&mut self.block);
-                block.extend_from_slice(now);
-                wake |= self.flush(&block)?;
-                block.clear();
-                self.block = block;
-            }
-        }
-        Ok(wake)
-    }
-
-    /// Writes a block that ends at `at`.
-    fn flush(&mut self, block: &[u8]) -> Result<bool, FsError> {
-        let start = self.at - block.len() as u64;
-        let group = start / GROUP * GROUP;
-        let mut hasher = match self.hasher.take() {
-            Some(hasher) => hasher,
-            None => {
-                self.lead = self.part.lead(group);
-                GroupHasher::new(group).map_err(|e| self.part.misused(e))?
-            }
-        };
-        hasher.update(block).map_err(|e| self.part.misused(e))?;
-        self.part.write(block, start)?;
-        if let Some(lead) = &mut self.lead {
-            lead.update(block);
-        }
-        if self.at < (group + GROUP).min(self.part.size) {
-            self.hasher = Some(hasher);
-            return Ok(false);
-        }
-        let cv = hasher.finish().map_err(|e| self.part.misused(e))?;
-        self.part.finish(group, cv, self.lead.take())
-    }
-}
-
-impl Drop for Writer<'_> {
-    fn drop(&mut self) {
-        if self.lead.is_some() {
-            self.part.unlead();
-        }
-    }
-}
-
-impl Part {
-    /// A defect of this program.
-    fn misused(&self, error: TreeError) -> FsError {
-        FsError::new("hash", self.file.path(), std::io::Error::other(error))
-    }
 }
 
 #[cfg(test)]

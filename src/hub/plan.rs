@@ -22,8 +22,8 @@ pub struct PullRequest {
     pub revision: Option<RefName>,
     /// Which of its files.
     pub selection: Selection,
-    /// How many connections fetch at once, at least 1. With 1 there is one connection, and one file
-    /// after the other.
+    /// How many connections fetch at once, at least 1, and how many threads at most digest what
+    /// comes. With 1 there is one request at a time, and one file after the other.
     pub jobs: usize,
     /// How fast bytes may come.
     pub limit: Option<Arc<RateLimit>>,

@@ -7,9 +7,10 @@ use std::time::Duration;
 use super::fetch::{Fetched, Order, fetch};
 use super::plan::{Here, Listing, PullRequest, list, look};
 use super::progress::{PullProgress, Stage};
-use super::stage::{Staged, point, publish, stage};
+use super::stage::{Staged, full, point, publish, stage};
+use super::turn::{Missing, Turn, turn};
 use super::{Client, blocking};
-use crate::error::{PullError, StoreError};
+use crate::error::{ErrorKind, PullError, StoreError};
 use crate::model::RefName;
 use crate::store::import::Import;
 use crate::store::{Resolved, Store, partial};
@@ -48,16 +49,16 @@ struct Pull<'p> {
 /// published as a revision, to which the branch or tag that was asked for points then. A revision
 /// that is there with other files of the same commit gets these added.
 ///
-/// What another process fetches now is waited for. When the future is dropped, or fails, or the
-/// process is killed, what was fetched is kept, and the next pull goes on with it. The future must
-/// run on a tokio runtime with time and I/O; on one with several threads, bytes are written while
-/// others come.
+/// What another pull fetches now is waited for, when it is of the same commit or has more than half
+/// of the missing bytes. When the future is dropped, or fails, or the process is killed, what was
+/// fetched is kept, and the next pull goes on with it. The future must run on a tokio runtime with
+/// time and I/O; on one with several threads, bytes are written while others come.
 ///
 /// # Errors
 /// [`PullError::Hub`] when patience with the hub and the network is over,
-/// [`PullError::InsufficientSpace`] before the first byte, [`PullError::ChecksumMismatch`],
-/// [`PullError::NothingSelected`], [`PullError::UnknownQuant`], [`StoreError::Cancelled`], and what
-/// the store says.
+/// [`PullError::InsufficientSpace`] before the first byte, or later when others fill the disk
+/// meanwhile, [`PullError::ChecksumMismatch`], [`PullError::NothingSelected`],
+/// [`PullError::UnknownQuant`], [`StoreError::Cancelled`], and what the store says.
 pub async fn pull(
     store: Arc<Store>,
     client: &Client,
@@ -76,7 +77,20 @@ impl Pull<'_> {
         if here.is_complete(&self.listing) {
             return self.point(here).await;
         }
-        let import = Arc::new(self.begin(&here).await?);
+        let name = partial::dir_name(&self.request.model, &self.listing.commit);
+        let missing = self.missing(&here);
+        match self.fetch(&name, &missing).await {
+            Err(e @ PullError::InsufficientSpace { .. }) => Err(e),
+            Err(e) if e.kind() == ErrorKind::NoSpace => {
+                let store = self.store.clone();
+                blocking(move || Err(full(&store, &name, &missing, e))).await
+            }
+            done => done,
+        }
+    }
+
+    async fn fetch(&self, name: &str, missing: &Missing) -> Result<Pulled, PullError> {
+        let import = Arc::new(self.begin(name, missing).await?);
         // What another process did while this one waited.
         let here = self.look().await?;
         if here.is_complete(&self.listing) {
@@ -86,7 +100,8 @@ impl Pull<'_> {
         let staged = self.stage(&import, here).await?;
         self.progress.set_stage(Stage::Fetching);
         let order = Order {
-            client: self.client.clone(),
+            // A link opens a file to anybody: one from before says nothing about who may have it now.
+            client: self.client.asking_anew(),
             model: self.request.model.clone(),
             commit: self.listing.commit.clone(),
             files: staged.missing().cloned().collect(),
@@ -135,39 +150,42 @@ impl Pull<'_> {
         }
     }
 
-    /// Gets the pull's directory, when no other process has it any more.
-    async fn begin(&self, here: &Here) -> Result<Import, PullError> {
-        let name = partial::dir_name(&self.request.model, &self.listing.commit);
-        let mut seen = HashSet::new();
-        let missing: Vec<_> = self
-            .listing
-            .selected
-            .iter()
-            .filter(|file| !here.blobs.contains_key(&file.upstream) && seen.insert(file.upstream))
-            .map(|file| (file.upstream, file.size))
-            .collect();
+    /// The selected files that are not here.
+    fn missing(&self, here: &Here) -> Missing {
+        let files = self.listing.selected.iter();
+        let missing = files.filter(|file| !here.blobs.contains_key(&file.upstream));
+        missing.map(|file| (file.upstream, file.size)).collect()
+    }
+
+    /// Gets the pull's directory, when it is this pull's turn.
+    async fn begin(&self, name: &str, missing: &Missing) -> Result<Import, PullError> {
         let total: u64 = self.listing.selected.iter().map(|file| file.size).sum();
         let files = self.listing.selected.len() as u64;
         let mut waited = 0_u32;
         loop {
-            let (store, own) = (self.store.clone(), name.clone());
-            if let Some(import) =
-                blocking(move || Ok(Import::resume(store.layout_arc(), &own)?)).await?
-            {
-                return Ok(import);
+            let (store, listing) = (self.store.clone(), self.listing.clone());
+            let (model, own, wanted) =
+                (self.request.model.clone(), name.to_owned(), missing.clone());
+            let turn = blocking(move || turn(&store, &model, &listing, &own, &wanted));
+            let other = match turn.await? {
+                Turn::Ours(import) => return Ok(import),
+                Turn::Theirs(other) => other,
+            };
+            if let Some(other) = other {
+                self.progress.set_stage(Stage::Waiting);
+                if waited.is_multiple_of(5) {
+                    let (store, missing) = (self.store.clone(), missing.clone());
+                    let left: u64 = blocking(move || {
+                        let Some(dir) = store.pull_dir(&other)? else { return Ok(0) };
+                        let left =
+                            missing.iter().map(|(u, size)| size - partial::have(&dir, u, *size));
+                        Ok(left.sum())
+                    })
+                    .await?;
+                    self.progress.set((files, total), (0, total.saturating_sub(left)));
+                }
+                waited += 1;
             }
-            self.progress.set_stage(Stage::Waiting);
-            if waited.is_multiple_of(5) {
-                let (store, own, missing) = (self.store.clone(), name.clone(), missing.clone());
-                let left: u64 = blocking(move || {
-                    let Some(dir) = store.pull_dir(&own)? else { return Ok(0) };
-                    let left = missing.iter().map(|(u, size)| size - partial::have(&dir, u, *size));
-                    Ok(left.sum())
-                })
-                .await?;
-                self.progress.set((files, total), (0, total.saturating_sub(left)));
-            }
-            waited += 1;
             tokio::select! {
                 () = tokio::time::sleep(ASK) => {}
                 () = self.progress.cancelled() => return Err(StoreError::Cancelled.into()),

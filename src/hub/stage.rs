@@ -8,6 +8,7 @@ use super::fetch::Fetched;
 use super::part::Part;
 use super::plan::{Here, Listing};
 use super::progress::PullProgress;
+use super::turn::Missing;
 use crate::digest::{BlobHash, Upstream};
 use crate::error::{PullError, SourceError, StoreError};
 use crate::fs::{Dir, Open, durable};
@@ -75,7 +76,7 @@ pub(super) fn stage(
     store.adopt_parts(import.dir(), &wanted)?;
     check_room(store, import.dir(), &staged)?;
     if !wanted.is_empty() {
-        write_list(import.dir(), model, listing, &staged)?;
+        write_list(import.dir(), model, listing, staged.missing().map(|(file, _)| file))?;
     }
     count(listing, import.dir(), &staged, progress);
     Ok(staged)
@@ -93,40 +94,57 @@ fn union<'l>(
 
 /// Refuses what does not fit, before a byte is fetched.
 fn check_room(store: &Store, dir: &Dir, staged: &Staged) -> Result<(), PullError> {
-    let required = staged.missing().map(|(file, _)| {
-        let part = dir.stat(partial::part_name(&file.upstream));
-        // What a part has been given of the disk already is not needed again.
-        file.size.saturating_sub(part.map_or(0, |stat| stat.allotted))
+    let missing = staged.missing().map(|(file, _)| (file.upstream, file.size));
+    let required = required(Some(dir), missing);
+    let available = store.layout().root.room()?.available;
+    if required > available { Err(insufficient(store, required, available)) } else { Ok(()) }
+}
+
+/// What these files need of the disk. What a part has been given already is not needed again.
+fn required(dir: Option<&Dir>, files: impl Iterator<Item = (Upstream, u64)>) -> u64 {
+    let more = files.map(|(upstream, size)| {
+        let part = dir.and_then(|dir| dir.stat(partial::part_name(&upstream)).ok());
+        size.saturating_sub(part.map_or(0, |stat| stat.allotted))
     });
-    let required = required.sum();
-    let root = &store.layout().root;
-    let available = root.room()?.available;
-    if required > available {
-        let path = root.path().into();
-        return Err(PullError::InsufficientSpace { path, required, available });
+    more.fold(0, u64::saturating_add)
+}
+
+fn insufficient(store: &Store, required: u64, available: u64) -> PullError {
+    PullError::InsufficientSpace { path: store.path().into(), required, available }
+}
+
+/// What a disk that is full now means to who pulls: how much is `missing` yet, and how much there
+/// is. An error that these numbers belie stays as it is: it was about a quota, or inodes.
+pub(super) fn full(store: &Store, name: &str, missing: &Missing, error: PullError) -> PullError {
+    let dir = store.pull_dir(name).ok().flatten();
+    let required =
+        required(dir.as_ref(), missing.iter().map(|(upstream, size)| (*upstream, *size)));
+    match store.layout().root.room() {
+        Ok(room) if required > room.available => insufficient(store, required, room.available),
+        _ => error,
     }
-    Ok(())
 }
 
 /// Says what the directory is for. Parts of a pull of other files of the same commit stay listed.
-fn write_list(
+pub(super) fn write_list<'f>(
     dir: &Dir,
     model: &ModelId,
     listing: &Listing,
-    staged: &Staged,
+    missing: impl Iterator<Item = &'f RemoteFile>,
 ) -> Result<(), PullError> {
-    let mut files: BTreeMap<_, _> = partial::read_list(dir)
-        .into_iter()
-        .flat_map(|list| list.files)
+    let before = partial::read_list(dir);
+    let mut files: BTreeMap<_, _> = before
+        .iter()
+        .flat_map(|list| list.files.iter().cloned())
         .map(|file| (file.upstream, file))
         .collect();
-    for (file, _) in staged.missing() {
+    for file in missing {
         let (path, size, upstream) = (file.path.clone(), file.size, file.upstream);
-        files.insert(upstream, ListedFile { path, size, upstream });
+        files.entry(upstream).or_insert(ListedFile { path, size, upstream });
     }
     let files = files.into_values().collect();
     let list = List { model: model.clone(), commit: listing.commit.clone(), files };
-    save(dir, &list)
+    if before.as_ref() == Some(&list) { Ok(()) } else { save(dir, &list) }
 }
 
 fn save(dir: &Dir, list: &List) -> Result<(), PullError> {

@@ -152,6 +152,14 @@ pub(crate) fn have(dir: &Dir, upstream: &Upstream, size: u64) -> u64 {
     there.map(|(index, _)| GROUP.min(size.saturating_sub(index as u64 * GROUP))).sum()
 }
 
+/// Whether a running process has the lock of a pull's directory.
+fn is_held(dir: &Dir) -> Result<bool> {
+    Ok(match dir.open_file(LOCK, Open::Read) {
+        Ok(lock) => !lock.try_lock(LockKind::Shared)?,
+        Err(_) => false,
+    })
+}
+
 impl Store {
     /// Downloads that are not complete, by model. They are gone on with by pulling the model
     /// again, and removed when nothing came for [`TIME_TO_LIVE`].
@@ -174,10 +182,7 @@ impl Store {
                     last_change = last_change.max(stat.mtime_ns.div_euclid(1_000_000_000));
                 }
             }
-            let in_use = match dir.open_file(LOCK, Open::Read) {
-                Ok(lock) => !lock.try_lock(LockKind::Shared)?,
-                Err(_) => false,
-            };
+            let in_use = is_held(&dir)?;
             found.push(Partial {
                 files: list.files.len() as u64,
                 bytes: list.files.iter().map(|file| file.size).sum(),
@@ -230,6 +235,22 @@ impl Store {
         }
         remove_import(&self.layout.staging, name, &dir)?;
         Ok(freed)
+    }
+
+    /// The pulls that running processes have, by their directories' names.
+    #[cfg(feature = "hub")]
+    pub(crate) fn pulls_under_way(&self) -> Result<Vec<(String, List)>> {
+        let mut found = Vec::new();
+        for entry in self.layout.staging.list()? {
+            let Some(name) = entry.name.to_str().filter(|name| is_pull(name)) else { continue };
+            let Ok(dir) = self.layout.staging.open_dir(name) else { continue };
+            if is_held(&dir)?
+                && let Some(list) = read_list(&dir)
+            {
+                found.push((name.to_owned(), list));
+            }
+        }
+        Ok(found)
     }
 
     /// The directory of a pull, whoever holds it; `None` when there is none.

@@ -117,16 +117,24 @@ async fn a_dropped_wait_loses_no_byte_and_does_not_begin_to_wait_anew() {
 #[tokio::test]
 async fn who_is_slow_to_ask_meets_no_stall() {
     let hub = Hub::start();
-    let client = Client::new(Config { stall: Duration::from_millis(500), ..config(&hub) }).unwrap();
-    let world = World::with(hub, client, 4 << 20).await;
+    let stall = Duration::from_secs(60);
+    let client = Client::new(Config { stall, ..config(&hub) }).unwrap();
+    let world = World::with(hub, client, 4000).await;
+    let fault = world.hub.fault(Fault::new(On::Cdn, What::Stall(At::File(1000))));
     let file = world.file(WEIGHTS);
     let mut body = world.client.open(&world.model, &world.commit, file, None).await.unwrap();
-    let mut left = 4 << 20;
+    let mut left = 4000;
+    while left > 3000 {
+        left -= body.next().await.unwrap().unwrap().len();
+    }
+    // As a limit of the rate, or a pause, would: the time is the caller's own.
+    tokio::time::pause();
+    tokio::time::advance(10 * stall).await;
+    tokio::time::resume();
+    // Nothing is there when it asks, and then the rest comes.
+    let (next, ()) = tokio::join!(body.next(), async { fault.release() });
+    left -= next.unwrap().unwrap().len();
     while let Some(frame) = body.next().await.unwrap() {
-        if left == 4 << 20 {
-            // As a limit of the rate, or a pause, would: the time is the caller's own.
-            tokio::time::sleep(Duration::from_millis(800)).await;
-        }
         left -= frame.len();
     }
     assert_eq!(left, 0);

@@ -14,7 +14,9 @@ mod process;
 
 mod config;
 mod death;
+mod full_disk;
 mod manners;
 mod outdated;
 mod refusals;
 mod support;
+mod terminal;

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::hub::{Entry, Gate, Kind};
+use crate::hub::{At, Entry, Fault, Gate, Kind, On, What};
 use crate::support::{MODEL, Ran, WEIGHTS, World, noise};
 
 #[test]
@@ -133,6 +133,28 @@ fn events_are_objects_line_by_line_and_the_last_is_the_result() {
     let (last, events) = lines.split_last().unwrap();
     assert_eq!(last["fetched_bytes"], 1_000_014);
     assert!(!events.is_empty() && events.iter().all(|e| e["event"] == "progress"), "{ran:?}");
+}
+
+/// Of the program's own threads, only those that digest can keep a processor busy for long.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_job_has_one_thread_that_digests() {
+    let world = World::new(3 << 20);
+    let stall = world.hub.fault(Fault::new(On::Cdn, What::Stall(At::Body(1))).forever());
+    let mut child = world.start(&["pull", MODEL, "--jobs", "1"]);
+    stall.wait_hits(1);
+    let tasks = format!("/proc/{}/task", child.id());
+    let digesting = || {
+        let tasks = fs::read_dir(&tasks).unwrap().map(|task| task.unwrap().path().join("comm"));
+        tasks.filter(|comm| fs::read_to_string(comm).is_ok_and(|n| n.trim() == "digest")).count()
+    };
+    // A thread has its name a moment after it is there.
+    while digesting() == 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(digesting(), 1);
+    stall.release();
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

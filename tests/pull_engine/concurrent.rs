@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use tonnage::hub::{PullProgress, PullRequest, Selection, Stage};
+use tokio::task::JoinHandle;
+use tonnage::error::PullError;
+use tonnage::hub::{PullProgress, PullRequest, Pulled, Selection, Stage};
 
 use crate::bench::{Bench, MIB, bytes};
-use crate::hub::{At, Entry, Fault, On, What};
+use crate::hub::{At, Entry, Fault, FaultHandle, On, What};
 
 const SIZE: usize = 20 * MIB + 1;
 
@@ -79,6 +81,96 @@ fn pulls_of_different_files_of_one_commit_both_count() {
     }
     let expected = [("a.bin".to_owned(), a), ("b.bin".to_owned(), b)];
     assert!(bench.stored("main") == expected);
+    bench.assert_tidy();
+}
+
+/// A pull of the first commit that hangs, and one of the next commit, which has the same large file:
+/// how many bytes that one fetches when the first one has ended.
+fn next_commit(
+    ends: impl FnOnce(&Bench, FaultHandle, JoinHandle<Result<Pulled, PullError>>),
+) -> u64 {
+    let bench = Bench::new();
+    let large = bench.with_file(SIZE);
+    let fault = bench.hub.fault(Fault::new(On::Cdn, What::Stall(At::File(18 * MIB as u64))));
+    let one = bench.spawn(bench.store(), Bench::request(), &Arc::new(PullProgress::new()));
+    fault.wait_hits(1);
+    bench.repo().commit(&[Entry::lfs("model.bin", large), Entry::git("new", "new")]);
+    let progress = Arc::new(PullProgress::new());
+    let two = bench.spawn(bench.store(), Bench::request(), &progress);
+    while progress.stage() != Stage::Waiting {
+        assert!(!two.is_finished());
+        std::thread::yield_now();
+    }
+    ends(&bench, fault, one);
+    let fetched = bench.run(two).unwrap().unwrap().fetched_bytes;
+    assert_eq!(bench.stored("main").len(), 2);
+    bench.assert_tidy();
+    fetched
+}
+
+#[test]
+fn two_commits_with_one_large_file_fetch_it_once() {
+    let fetched = next_commit(|bench, fault, one| {
+        fault.release();
+        assert_eq!(bench.run(one).unwrap().unwrap().fetched_bytes, SIZE as u64);
+    });
+    assert_eq!(fetched, 3);
+}
+
+#[test]
+fn pulls_of_two_commits_that_begin_at_once_fetch_the_large_file_once() {
+    let bench = Bench::new();
+    let large = Entry::lfs("model.bin", bytes(1, SIZE));
+    let commits = ["old", "new"]
+        .map(|text| bench.repo().commit(&[large.clone(), Entry::git("README.md", text)]));
+    let pulls: Vec<_> = (0..6)
+        .map(|i| {
+            let revision = Some(commits[i % 2].parse().unwrap());
+            let request = PullRequest { revision, ..Bench::request() };
+            bench.spawn(bench.store(), request, &Arc::new(PullProgress::new()))
+        })
+        .collect();
+    for pull in pulls {
+        bench.run(pull).unwrap().unwrap();
+    }
+    assert_eq!(bench.sent(), SIZE as u64);
+    assert_eq!(bench.store().list().unwrap().len(), 2);
+    bench.assert_tidy();
+}
+
+#[test]
+fn the_next_commit_goes_on_with_what_a_pull_has_that_dies_meanwhile() {
+    let fetched = next_commit(|bench, fault, one| {
+        // Its second segment hangs, and the first one comes whole.
+        while bench.store().partials().unwrap()[0].have < 16 * MIB as u64 {
+            std::thread::yield_now();
+        }
+        one.abort();
+        let _ = bench.run(one);
+        fault.release();
+    });
+    assert!(fetched <= (SIZE - 16 * MIB + 3) as u64, "{fetched} bytes");
+}
+
+#[test]
+fn who_shares_little_does_not_wait() {
+    let bench = Bench::new();
+    let (shared, own) = (bytes(1, 3 * MIB), bytes(2, 3 * MIB + 1));
+    bench.repo().commit(&[Entry::lfs("shared.bin", shared.clone())]);
+    let fault = bench.hub.fault(Fault::new(On::Cdn, What::Stall(At::File(MIB as u64))));
+    let one = bench.spawn(bench.store(), Bench::request(), &Arc::new(PullProgress::new()));
+    fault.wait_hits(1);
+    bench.repo().commit(&[Entry::lfs("shared.bin", shared), Entry::lfs("own.bin", own)]);
+    let progress = Arc::new(PullProgress::new());
+    let two = bench.spawn(bench.store(), Bench::request(), &progress);
+    while !two.is_finished() {
+        assert_ne!(progress.stage(), Stage::Waiting);
+        std::thread::yield_now();
+    }
+    assert_eq!(bench.run(two).unwrap().unwrap().fetched_bytes, 6 * MIB as u64 + 1);
+    assert!(!one.is_finished(), "it hangs yet");
+    fault.release();
+    bench.run(one).unwrap().unwrap();
     bench.assert_tidy();
 }
 

@@ -6,7 +6,7 @@ use tonnage::error::{ErrorKind, PullError};
 use tonnage::hub::{FileState, PullProgress, PullRequest, Selection, Stage, plan, pull};
 
 use crate::bench::{Bench, MIB, NAME, bytes};
-use crate::hub::{Entry, Fault, On, What};
+use crate::hub::{At, Entry, Fault, On, What};
 
 fn files() -> Vec<(&'static str, Vec<u8>, bool)> {
     vec![
@@ -139,6 +139,26 @@ fn one_job_is_one_connection_and_one_file_at_a_time() {
     assert_eq!(snapshot.done_bytes, snapshot.total_bytes);
     assert_eq!((snapshot.done_files, snapshot.total_files), (10, 10));
     assert_eq!(snapshot.files, []);
+}
+
+#[test]
+fn so_many_jobs_are_so_many_requests_and_never_more() {
+    for jobs in [1, 3] {
+        let bench = Bench::new();
+        let mut files = entries();
+        let more = |n: u8| Entry::lfs(&format!("more/{n}.bin"), bytes(20 + n, 2 * MIB));
+        files.extend((0..4).map(more));
+        bench.repo().commit(&files);
+        // Each answer hangs before its first byte, until as many hang as there can be.
+        let fault = bench.hub.fault(Fault::new(On::Content, What::Stall(At::Body(0))).forever());
+        let request = PullRequest { jobs, ..Bench::request() };
+        let pull = bench.spawn(bench.store(), request, &Arc::new(PullProgress::new()));
+        fault.wait_hits(jobs as u64);
+        fault.release();
+        bench.run(pull).unwrap().unwrap();
+        assert_eq!(bench.hub.most_bodies_at_once(), jobs);
+        bench.assert_tidy();
+    }
 }
 
 #[test]

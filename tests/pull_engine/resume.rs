@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use tonnage::error::{ErrorKind, PullError};
-use tonnage::hub::{FileState, PullProgress, PullRequest, Selection, plan};
+use tonnage::error::{ErrorKind, HubError, PullError};
+use tonnage::hub::{FileState, PullProgress, PullRequest, Selection, plan, pull};
 
 use crate::bench::{Bench, IN_FLIGHT, MIB, bytes};
-use crate::hub::{At, Entry, Fault, On, What};
+use crate::hub::{At, Entry, Fault, Gate, On, What};
 
 const SIZE: usize = 48 * MIB + 5;
 
@@ -109,6 +109,32 @@ fn a_partial_download_can_be_removed_and_then_all_comes_again() {
     bench.assert_tidy();
     assert_eq!(bench.pull().unwrap().fetched_bytes, SIZE as u64);
     bench.assert_whole(&bytes);
+}
+
+/// Where the bytes are is a secret that opens the file to anybody: an earlier pull's client had it
+/// for ever, and fetched what the hub gave to nobody any more.
+#[test]
+fn a_repository_that_is_gated_meanwhile_gives_a_long_lived_client_nothing() {
+    let bench = Bench::new();
+    bench.with_file(SIZE);
+    let client = bench.client();
+    let resolved = || bench.hub.requests(|request| request.path.contains("/resolve/")).len();
+    let pull = || {
+        let progress = Arc::new(PullProgress::new());
+        bench.run(pull(bench.store(), &client, &two(), &progress))
+    };
+    let cut = Fault::new(On::Cdn, What::Close(At::File(20 * MIB as u64))).forever();
+    let fault = bench.hub.fault(cut);
+    pull().unwrap_err();
+    fault.release();
+    assert_eq!(resolved(), 1, "within a pull it is asked for once");
+    let before = bench.sent();
+    bench.repo().gated(Gate::Manual);
+    let error = pull().unwrap_err();
+    let expected = matches!(error, PullError::Hub(HubError::Gated { .. }));
+    assert!(expected && bench.sent() == before, "{error}");
+    assert!(resolved() > 1, "the hub was asked");
+    assert!(bench.store().partials().unwrap()[0].have > 0, "what came is kept");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod outdated;
 mod path;
 mod pull;
 mod rm;
+mod screen;
 mod show;
 mod table;
 mod text;

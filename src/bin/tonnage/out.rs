@@ -20,13 +20,16 @@ pub struct Out {
     pub width: Option<usize>,
     colour: bool,
     colour_errors: bool,
+    /// Whether stderr is a terminal on which the cursor can be moved.
+    moves: bool,
 }
 
 impl Out {
     pub fn new(json: bool, quiet: bool) -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let plain = set("NO_COLOR") || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        let terminal = io::stdout().is_terminal();
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let plain = set("NO_COLOR") || dumb;
+        let (terminal, errors) = (io::stdout().is_terminal(), io::stderr().is_terminal());
         let width = terminal.then(|| {
             rustix::termios::tcgetwinsize(io::stdout())
                 .map(|size| usize::from(size.ws_col))
@@ -39,8 +42,14 @@ impl Out {
             quiet,
             width,
             colour: terminal && !plain,
-            colour_errors: io::stderr().is_terminal() && !plain,
+            colour_errors: errors && !plain,
+            moves: errors && !dumb,
         }
+    }
+
+    /// Whether somebody sees lines on stderr that replace each other.
+    pub fn draws(&self) -> bool {
+        self.moves && !self.quiet && !self.json
     }
 
     /// For a program that reads.

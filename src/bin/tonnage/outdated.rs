@@ -50,7 +50,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = Arc::new(context.read()?);
     let named = !args.models.is_empty();
     let listed = if named { pick(context, &store, &args.models)? } else { store.list()? };
-    let checked = pull::drive(context, None, async |progress| {
+    let checked = pull::drive(context, 1, None, async |progress| {
         hub::outdated(&store, &client, &listed, progress).await
     })?;
     let rows: Vec<_> = checked.iter().map(Row::new).collect();

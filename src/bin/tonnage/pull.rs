@@ -1,5 +1,6 @@
 //! `tonnage pull`
 
+mod lines;
 mod report;
 mod watched;
 
@@ -51,7 +52,7 @@ pub struct Args {
     /// Put the files here, too, as `checkout` does
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
-    /// How many connections fetch at once
+    /// How many connections fetch at once, and threads at most digest what comes
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
     /// Bytes a second at most, such as 10MB
@@ -120,14 +121,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         limit: args.limit_rate.map(|rate| Arc::new(RateLimit::new(rate))),
     };
     if args.dry_run {
-        let plan = drive(context, None, async |progress| {
+        let plan = drive(context, args.jobs, None, async |progress| {
             hub::plan(store.clone(), &client, &request, progress).await
         })?;
         report::plan(&plan, &context.out);
         return Ok(Exit::Done);
     }
     let events = args.events.then_some(&context.out);
-    let pulled = drive(context, events, async |progress| {
+    let pulled = drive(context, args.jobs, events, async |progress| {
         hub::pull(store.clone(), &client, &request, progress).await
     })?;
     let report = Report::pulled(&pulled, began);
@@ -135,18 +136,24 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     finish(&args, context, &store, &revision, report)
 }
 
-/// Runs what talks to the hub, with what a person sees of it meanwhile.
+/// Runs what talks to the hub over at most `jobs` connections, with what a person sees of it
+/// meanwhile.
 pub fn drive<T, E: Into<Failure>>(
     context: &Context,
+    jobs: u16,
     events: Option<&crate::out::Out>,
     work: impl AsyncFnOnce(&Arc<PullProgress>) -> Result<T, E>,
 ) -> Result<T, Failure> {
+    let jobs = usize::from(jobs);
+    // A connection keeps one thread busy at most.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build()
         .map_err(|e| Failure::new(ErrorKind::Failure, format!("cannot start threads: {e}")))?;
     let progress = Arc::new(PullProgress::new());
-    let watching = Watching::new(progress.clone(), context, events);
+    let watching = Watching::new(progress.clone(), context, events, jobs);
     watch_as(context, &watching, || runtime.block_on(work(&progress))).map_err(Into::into)
 }
 

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Decimal units, as disks are sold and as `10GB` is read: `664 B`, `1.1 MB`, `123 GB`.
 pub fn size(bytes: u64) -> String {
@@ -72,6 +73,44 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     text.chars().map(escape).collect::<String>().into()
 }
 
+/// `text` up to so many columns.
+pub fn cut(text: &str, columns: usize) -> &str {
+    let end = ends(text.char_indices(), columns).last().map_or(0, |(at, c)| at + c.len_utf8());
+    text.get(..end).unwrap_or_default()
+}
+
+/// `text` in at most so many columns, its middle left out where it is longer: the ends of file names
+/// tell them apart.
+pub fn shorten(text: &str, columns: usize) -> Cow<'_, str> {
+    if text.width() <= columns {
+        return text.into();
+    }
+    let Some(room) = columns.checked_sub(3) else { return cut(text, columns).into() };
+    let head = cut(text, room / 2);
+    let tail = ends(text.char_indices().rev(), room - head.width()).last();
+    let tail = tail.and_then(|(at, _)| text.get(at..)).unwrap_or_default();
+    format!("{head}...{tail}").into()
+}
+
+/// The characters that fit.
+fn ends(
+    chars: impl Iterator<Item = (usize, char)>,
+    columns: usize,
+) -> impl Iterator<Item = (usize, char)> {
+    let mut taken = 0;
+    chars.take_while(move |(_, c)| {
+        taken += c.width().unwrap_or(0);
+        taken <= columns
+    })
+}
+
+/// How much is done, in so many characters: `[====    ]`.
+pub fn meter((done, all): (u64, u64), characters: usize) -> String {
+    let part = if all == 0 { 0.0 } else { (done as f64 / all as f64).min(1.0) };
+    let full = (part * characters as f64) as usize;
+    format!("[{}{}]", "=".repeat(full), " ".repeat(characters.saturating_sub(full)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,5 +136,25 @@ mod tests {
     fn what_a_terminal_would_obey_is_escaped() {
         assert_eq!(plain("a\x1b[31m\nb"), "a\\u{1b}[31m\\nb");
         assert_eq!(plain("grün"), "grün");
+    }
+
+    #[test]
+    fn a_long_name_keeps_its_ends() {
+        assert_eq!(shorten("model.safetensors", 17), "model.safetensors");
+        assert_eq!(shorten("model-00001-of-00002.safetensors", 20), "model-00...fetensors");
+        assert_eq!(shorten("abcdef", 3), "...");
+        assert_eq!(shorten("abcdef", 2), "ab");
+        assert_eq!(shorten("模型模型模型.bin", 11), "模型....bin");
+        for columns in 0..30 {
+            let name = "grün/模型-é́-00001-of-00002.safetensors";
+            assert!(shorten(name, columns).width() <= columns, "{columns}");
+            assert!(cut(name, columns).width() <= columns, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_meter_is_as_full_as_its_part_is() {
+        let meters = [(0, 0), (0, 10), (5, 10), (10, 10), (11, 10)].map(|part| meter(part, 4));
+        assert_eq!(meters, ["[    ]", "[    ]", "[==  ]", "[====]", "[====]"]);
     }
 }

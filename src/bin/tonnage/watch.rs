@@ -2,7 +2,6 @@
 
 use std::cell::OnceCell;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Thread};
@@ -13,7 +12,8 @@ use signal_hook::flag;
 use tonnage::progress::Progress;
 
 use crate::context::Context;
-use crate::text::{duration, size};
+use crate::screen::Screen;
+use crate::text::{duration, meter, size};
 
 /// Work that is over before needs no bar.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -52,10 +52,10 @@ impl Interrupt {
 
 /// What can be watched: how far it is, and the word to stop.
 pub trait Watched: Sync {
-    /// One line for a terminal.
-    fn line(&self, took: Duration) -> String;
+    /// Lines for a terminal that has so many columns and rows.
+    fn lines(&self, took: Duration, room: (usize, usize)) -> Vec<String>;
     fn cancel(&self);
-    /// Called again and again: for those who tell elsewhere than in the line.
+    /// Called again and again: for those who tell elsewhere.
     fn tick(&self) {}
 }
 
@@ -69,7 +69,7 @@ pub fn watch<T>(context: &Context, what: &'static str, work: impl FnOnce(&Progre
 /// The same for work with a progress of its own.
 pub fn watch_as<T>(context: &Context, watched: &dyn Watched, work: impl FnOnce() -> T) -> T {
     let asked = context.interrupt.caught();
-    let draws = !context.out.quiet && !context.out.json && io::stderr().is_terminal();
+    let draws = context.out.draws();
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let watcher =
@@ -87,10 +87,10 @@ struct Local {
 }
 
 impl Watched for Local {
-    fn line(&self, took: Duration) -> String {
+    fn lines(&self, took: Duration, _room: (usize, usize)) -> Vec<String> {
         let (bytes, total) = self.progress.bytes();
         let speed = bytes as f64 / took.as_secs_f64();
-        bar(self.what, (bytes, total), self.progress.files(), speed)
+        vec![bar(self.what, (bytes, total), self.progress.files(), speed)]
     }
 
     fn cancel(&self) {
@@ -115,41 +115,25 @@ impl Drop for Over<'_> {
 
 fn look(watched: &dyn Watched, asked: &AtomicBool, over: &AtomicBool, draws: bool) {
     let began = Instant::now();
-    let mut drawn = false;
+    let mut screen = Screen::default();
     while !over.load(Ordering::Acquire) {
         if asked.load(Ordering::Relaxed) {
             watched.cancel();
         }
         watched.tick();
         if draws && began.elapsed() >= PATIENCE {
-            show(&watched.line(began.elapsed()));
-            drawn = true;
+            screen.show(&watched.lines(began.elapsed(), Screen::room()));
         }
         thread::park_timeout(TICK);
     }
-    if drawn {
-        show("");
-    }
-}
-
-/// Replaces the line that the cursor is in. The new one stays short of the terminal's width, with
-/// room for the `^C` that the terminal itself writes behind it: a line that wraps cannot be cleared.
-fn show(line: &str) {
-    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(80, |size| size.ws_col);
-    let room = usize::from(columns).saturating_sub(4);
-    let line = line.get(..room).unwrap_or(line);
-    let mut terminal = io::stderr().lock();
-    let _ = write!(terminal, "\r\x1b[2K{line}").and_then(|()| terminal.flush());
+    screen.show(&[]);
 }
 
 /// `what [====    ] 1.2 GB of 2.4 GB, 600 MB/s, 3 of 20 files, 2.0 s left`; `speed` is in bytes a
 /// second.
-pub fn bar(what: &str, (bytes, total): (u64, u64), (files, all): (u64, u64), speed: f64) -> String {
-    let part = if total == 0 { 0.0 } else { (bytes as f64 / total as f64).min(1.0) };
-    let full = (part * BAR as f64) as usize;
-    let (full, empty) = ("=".repeat(full), " ".repeat(BAR.saturating_sub(full)));
-    let (done, of) = (size(bytes.min(total)), size(total));
-    let mut text = format!("{what} [{full}{empty}] {done} of {of}, {}/s", size(speed as u64));
+fn bar(what: &str, (bytes, total): (u64, u64), (files, all): (u64, u64), speed: f64) -> String {
+    let (meter, done, of) = (meter((bytes, total), BAR), size(bytes.min(total)), size(total));
+    let mut text = format!("{what} {meter} {done} of {of}, {}/s", size(speed as u64));
     if all > 1 {
         let _ = write!(text, ", {files} of {all} files");
     }

@@ -9,11 +9,11 @@ use super::queue::{Active, Task};
 use super::{Fetched, Run};
 use crate::digest::tree::GROUP;
 use crate::digest::{BlobHash, Upstream};
-use crate::error::{FsError, HubError, PullError};
+use crate::error::{HubError, PullError};
 use crate::fs::Open;
 use crate::hub::digester::Digesting;
 use crate::hub::hasher::Hasher;
-use crate::hub::part::{Part, Writer, no_space};
+use crate::hub::part::{Part, Writer};
 use crate::hub::progress::FileProgress;
 use crate::hub::{Body, RemoteFile};
 use crate::store::partial::{have, part_name};
@@ -116,7 +116,7 @@ impl Run {
         loop {
             match self.receive(&mut body, &active.progress).await {
                 Ok(Some(bytes)) => {
-                    let wake = writer.write(&bytes).map_err(|e| self.unwritten(active, e))?;
+                    let wake = writer.write(&bytes)?;
                     if wake {
                         self.digesters.wake(&active.digesting);
                     }
@@ -179,7 +179,7 @@ impl Run {
                 at += len as u64;
                 let Some(writer) = &mut writer else { continue };
                 self.progress.fetched(&active.progress, len as u64);
-                if writer.write(&now).map_err(|e| self.unwritten(active, e))? {
+                if writer.write(&now)? {
                     self.digesters.wake(&active.digesting);
                 }
             }
@@ -210,10 +210,7 @@ impl Run {
                 self.progress.lost(&progress, counted);
                 let bytes = self.small_bytes(index, file, &progress).await?;
                 Part::discard(&self.dir, &file.upstream)?;
-                self.dir
-                    .open_file(&name, Open::New)
-                    .and_then(|part| part.write_at(&bytes, 0))
-                    .map_err(|e| no_space(&self.dir, e, file.size))?;
+                self.dir.open_file(&name, Open::New)?.write_at(&bytes, 0)?;
                 bytes
             }
         };
@@ -311,11 +308,6 @@ impl Run {
     fn nonsense(&self, what: &str) -> HubError {
         let url = self.order.client.page(&self.order.model);
         HubError::Protocol { url, what: what.to_owned() }
-    }
-
-    fn unwritten(&self, active: &Active, error: FsError) -> PullError {
-        let part = &active.digesting.part;
-        no_space(&self.dir, error, part.size().saturating_sub(part.have())).into()
     }
 
     fn file(&self, active: &Active) -> Option<&RemoteFile> {

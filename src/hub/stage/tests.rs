@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::*;
 use crate::digest::Sha256;
 use crate::digest::tree::GroupHasher;
+use crate::error::ErrorKind;
 use crate::fs::sim::{Fault, Keep, Plan, SimDisk, SimFs};
 use crate::hub::hasher::Hasher;
 use crate::hub::part::{Next, Writer};
@@ -237,6 +238,51 @@ fn a_pull_that_meets_an_error_can_be_done_again() {
             check(&disk, &all_paths(), true);
         }
     }
+}
+
+#[test]
+fn a_disk_that_fills_meanwhile_says_what_is_missing_yet_and_costs_nothing_that_came() {
+    let whole = listing(|_| true);
+    let wanted: Missing = whole.tree.iter().map(|f| (f.upstream, f.size)).collect();
+    let total: u64 = wanted.values().sum();
+    let name = partial::dir_name(&model(), &whole.commit);
+    let template = SimDisk::new();
+    drop(open(&template.process()).unwrap());
+    let (mut required, mut fetched) = (Vec::new(), Vec::new());
+    for at in 0.. {
+        let disk = template.fork();
+        disk.arm(Plan::mutation(at, Fault::Enospc));
+        let process = disk.process();
+        let first = pull(&process, &whole);
+        if !disk.fired() {
+            first.unwrap();
+            break;
+        }
+        let Err(error) = first else { continue };
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{at}: {error}");
+        let (store, before) = (open(&disk.process()).unwrap(), error.to_string());
+        // There is room by now, or it was not about room: that error says more.
+        let same = full(&store, &name, &wanted, error);
+        assert_eq!(same.to_string(), before);
+        disk.set_room(0, 1 << 30);
+        match full(&store, &name, &wanted, same) {
+            PullError::InsufficientSpace { required: more, available: 0, .. } => {
+                required.push(more)
+            }
+            // All bytes are here: it was the index that could not grow.
+            other => assert_eq!(other.to_string(), before),
+        }
+        disk.set_room(1 << 30, 1 << 30);
+        drop(store);
+        fetched.push(pull(&disk.process(), &whole).unwrap());
+        check(&disk, &all_paths(), true);
+    }
+    for counts in [&required, &fetched] {
+        assert_eq!(counts.first(), Some(&total), "{counts:?}");
+        assert!(counts.is_sorted_by(|a, b| a >= b), "{counts:?}");
+    }
+    assert!(required.last().is_some_and(|last| *last <= 3006), "{required:?}");
+    assert_eq!(fetched.last(), Some(&0));
 }
 
 #[test]

@@ -1,17 +1,18 @@
-//! How far a pull is: a line on a terminal, plain lines elsewhere, objects on request.
+//! How far a pull is: on a terminal lines that are replaced, elsewhere lines of a log, objects on
+//! request.
 
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tonnage::hub::{PullProgress, Snapshot, Stage};
 
+use super::lines::{Row, Total, figures, lines};
 use crate::context::Context;
 use crate::out::Out;
 use crate::text::{plain, size};
-use crate::watch::{Watched, bar};
+use crate::watch::Watched;
 
 /// Speed is what came in so long a time.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -23,6 +24,8 @@ const EVENT: Duration = Duration::from_secs(1);
 pub struct Watching {
     progress: Arc<PullProgress>,
     out: Out,
+    /// How many files can be under way.
+    jobs: usize,
     /// Where nobody draws: how often is told.
     tells: Option<Duration>,
     state: Mutex<State>,
@@ -35,15 +38,22 @@ struct State {
 }
 
 impl Watching {
-    pub fn new(progress: Arc<PullProgress>, context: &Context, events: Option<&Out>) -> Self {
+    pub fn new(
+        progress: Arc<PullProgress>,
+        context: &Context,
+        events: Option<&Out>,
+        jobs: usize,
+    ) -> Self {
         let out = context.out;
-        let tells = match (events, out.json || out.quiet || io::stderr().is_terminal()) {
+        let tells = match (events, out.json || out.quiet || out.draws()) {
             (Some(_), _) => Some(EVENT),
             (None, false) => Some(LOG),
             (None, true) => None,
         };
-        let state = Mutex::new(State { seen: VecDeque::new(), told: Instant::now() });
-        Self { progress, out, tells, state }
+        let now = Instant::now();
+        // Nothing has come yet: a log's first line, too, has a speed.
+        let state = Mutex::new(State { seen: VecDeque::from([(now, 0)]), told: now });
+        Self { progress, out, jobs, tells, state }
     }
 
     /// Bytes a second over the last [`WINDOW`].
@@ -73,34 +83,57 @@ impl Watching {
         due
     }
 
+    /// A line of a log.
     fn text(&self, now: &Snapshot, speed: f64) -> String {
-        match now.stage {
-            Stage::Resolving => "asking the hub".to_owned(),
-            Stage::Checking if now.hashed_bytes.1 > 0 => {
-                let (done, all) = now.hashed_bytes;
-                format!("looking what is here: {} of {} read", size(done), size(all))
-            }
-            Stage::Checking => "looking what is here".to_owned(),
-            Stage::Publishing => "making it durable".to_owned(),
-            stage => {
-                let what =
-                    if stage == Stage::Waiting { "another process fetches" } else { "fetching" };
-                let bytes = (now.done_bytes, now.total_bytes);
-                let mut text = bar(what, bytes, (now.done_files, now.total_files), speed);
-                if let Some(file) = now.files.first() {
-                    text = format!("{text}  {}", plain(file.path.as_str()));
-                }
-                text
-            }
+        if let Some(text) = apart(now) {
+            return text;
         }
+        let mut text = figures(&total(now, speed), usize::MAX);
+        if let Some(file) = now.files.first() {
+            text = format!("{text}, {}", plain(file.path.as_str()));
+        }
+        text
+    }
+}
+
+/// What is done while nothing is fetched.
+fn apart(now: &Snapshot) -> Option<String> {
+    Some(match now.stage {
+        Stage::Resolving => "asking the hub".to_owned(),
+        Stage::Checking if now.hashed_bytes.1 > 0 => {
+            let (done, all) = now.hashed_bytes;
+            format!("looking what is here: {} of {} read", size(done), size(all))
+        }
+        Stage::Checking => "looking what is here".to_owned(),
+        Stage::Publishing => "making it durable".to_owned(),
+        _ => return None,
+    })
+}
+
+fn total(now: &Snapshot, speed: f64) -> Total {
+    Total {
+        what: if now.stage == Stage::Waiting { "another process fetches: " } else { "" },
+        bytes: now.done_bytes,
+        size: now.total_bytes,
+        files: now.done_files,
+        all_files: now.total_files,
+        speed,
     }
 }
 
 impl Watched for Watching {
-    fn line(&self, _took: Duration) -> String {
+    fn lines(&self, _took: Duration, room: (usize, usize)) -> Vec<String> {
         let now = self.progress.snapshot();
         let speed = self.speed(now.fetched_bytes);
-        self.text(&now, speed)
+        if let Some(text) = apart(&now) {
+            return vec![text];
+        }
+        let files = now.files.iter().map(|file| Row {
+            name: file.path.as_str(),
+            bytes: file.bytes,
+            size: file.size,
+        });
+        lines(&total(&now, speed), &files.collect::<Vec<_>>(), self.jobs, room)
     }
 
     fn cancel(&self) {
