@@ -9,8 +9,15 @@
 
 #[path = "../support/hub.rs"]
 mod hub;
+#[path = "../support/proxy.rs"]
+mod proxy;
+#[path = "../support/tls.rs"]
+mod tls;
 
 mod death;
+mod kills;
 mod manners;
+mod memory;
+mod outside;
 mod refusals;
 mod support;

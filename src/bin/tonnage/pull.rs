@@ -11,7 +11,7 @@ use std::time::Instant;
 use clap::ValueEnum;
 use tonnage::error::ErrorKind;
 use tonnage::hub::{self, Client, Discovery, PullProgress, PullRequest, RateLimit, Selection};
-use tonnage::hub::{Pulled, RepoKind, Token};
+use tonnage::hub::{Proxy, Pulled, RepoKind, Token};
 use tonnage::model::ModelSpec;
 use tonnage::store::{Resolved, Store};
 use tonnage::views::{ViewOptions, checkout, managed};
@@ -149,6 +149,10 @@ fn client(args: &Args) -> Result<Client, Failure> {
     )?;
     let mut config = found.config();
     config.offline |= args.offline;
+    if config.proxy == Proxy::None {
+        // Some systems have settings of their own.
+        config.proxy = Proxy::System;
+    }
     if let Some(endpoint) = &args.endpoint {
         config.endpoint = endpoint.clone();
     }
