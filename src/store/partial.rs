@@ -95,6 +95,7 @@ pub(crate) fn groups_name(upstream: &Upstream) -> String {
 }
 
 /// The file that says how far a part is digested.
+#[cfg(feature = "hub")]
 pub(crate) fn digest_name(upstream: &Upstream) -> String {
     format!("{upstream}{DIGEST}")
 }
