@@ -70,6 +70,10 @@ impl Client {
         files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let paths: Vec<_> = files.iter().map(|file| file.path.as_str()).collect();
         if let Some((one, other)) = twins(&paths) {
+            if one == other {
+                // No commit has that: the hub gave a page twice, not the owner a name.
+                return Err(strange(&url, format!("the list has {one:?} twice")));
+            }
             return Err(HubError::Twins {
                 model: model.clone(),
                 one: one.to_owned(),

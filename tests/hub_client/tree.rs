@@ -45,6 +45,16 @@ async fn a_list_of_more_than_a_million_files_is_refused() {
 }
 
 #[tokio::test]
+async fn a_page_that_comes_twice_is_the_hubs_fault_and_not_the_models() {
+    let world = World::new(10).await;
+    world.hub.fault(Fault::new(On::Tree, What::NextLink("?".to_owned())));
+    let error = world.client.tree(&world.model, &world.commit).await.unwrap_err();
+    let HubError::Protocol { what, .. } = &error else { panic!("{error}") };
+    assert!(what.contains("twice"), "{what}");
+    assert_eq!(world.client.tree(&world.model, &world.commit).await.unwrap(), world.files);
+}
+
+#[tokio::test]
 async fn a_next_page_elsewhere_is_looked_for_at_home() {
     let world = World::new(10).await;
     let stranger = Hub::start();
