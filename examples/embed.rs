@@ -10,13 +10,20 @@
 use std::error::Error;
 
 use tonnage::error::ManagerError;
-use tonnage::hub::{Config, Token};
+use tonnage::hub::{Config, Proxies, Proxy, Token};
 use tonnage::manager::{DownloadTask, ModelManager};
 use tonnage::model::ModelId;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut args = std::env::args().skip(1);
+    app(std::env::args().skip(1), |name| std::env::var(name).ok()).await
+}
+
+/// The app, told its arguments and how to look up a variable.
+pub async fn app(
+    mut args: impl Iterator<Item = String>,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<(), Box<dyn Error>> {
     let (Some(home), Some(model)) = (args.next(), args.next()) else {
         return Err("usage: embed DIRECTORY MODEL...".into());
     };
@@ -24,11 +31,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // The library reads no variable by itself: what the app wants from there, it says.
     let mut hub = Config::default();
-    if let Ok(endpoint) = std::env::var("HF_ENDPOINT") {
+    if let Some(endpoint) = env("HF_ENDPOINT") {
         hub.endpoint = endpoint;
     }
-    if let Ok(token) = std::env::var("HF_TOKEN") {
+    if let Some(token) = env("HF_TOKEN") {
         hub.token = Some(Token::new(&token, "HF_TOKEN")?);
+    }
+    if let Some(proxies) = Proxies::from_variables(&env)? {
+        hub.proxy = Proxy::Given(proxies);
     }
     let manager = ModelManager::open(home, hub)?;
 

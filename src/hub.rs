@@ -6,8 +6,10 @@
 //! [`RemoteFile::upstream`].
 //!
 //! Futures run on a tokio runtime with time and I/O enabled. Nothing here reads the environment,
-//! with one exception: with [`Proxy::System`] the HTTP library reads `HTTPS_PROXY`, `HTTP_PROXY`,
-//! `ALL_PROXY` and `NO_PROXY`, and the TLS library reads `SSL_CERT_FILE` and `SSL_CERT_DIR`.
+//! with two exceptions: the TLS library reads `SSL_CERT_FILE` and `SSL_CERT_DIR` to find the
+//! platform's roots, and who asks for [`Proxy::System`] has the HTTP library look for proxies. What
+//! the environment says of the hub, its proxies included, is found by [`Discovery`] for a caller who
+//! passes it on.
 
 use crate::error::{HubError, PullError};
 
@@ -27,6 +29,7 @@ mod outdated;
 mod part;
 mod plan;
 mod progress;
+mod proxy;
 mod pull;
 mod range;
 mod redirect;
@@ -40,11 +43,12 @@ mod turn;
 
 pub use auth::{Discovery, Token};
 pub use client::Client;
-pub use config::{Config, Proxy};
+pub use config::Config;
 pub use limit::RateLimit;
 pub use outdated::{Checked, RefState, Update, outdated};
 pub use plan::{FileState, Plan, PlannedFile, PullRequest, plan};
 pub use progress::{FileSnapshot, PullProgress, Snapshot, Stage};
+pub use proxy::{Proxies, Proxy};
 pub use pull::{Pulled, pull};
 pub use range::Body;
 pub use refs::{Commit, User};

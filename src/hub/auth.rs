@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Config;
+use super::{Config, Proxies, Proxy};
 use crate::error::HubError;
 
 /// What opens private and gated repositories. It is never shown: not by `Debug`, not in errors.
@@ -59,6 +59,9 @@ pub struct Discovery {
     /// Where the hub's own clients keep models: `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, or `hub` in
     /// the hub's directory.
     pub cache: Option<PathBuf>,
+    /// `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, as [`Proxies::from_variables`] reads
+    /// them.
+    pub proxy: Proxy,
 }
 
 impl Discovery {
@@ -70,7 +73,8 @@ impl Discovery {
     /// sets `HF_HOME` does not meet another account's token.
     ///
     /// # Errors
-    /// [`HubError::Setting`] when a token's file cannot be read, or does not hold a token.
+    /// [`HubError::Setting`] when a token's file cannot be read, or does not hold a token, and when a
+    /// variable for a proxy does not name one.
     pub fn new(
         env: impl Fn(&str) -> Option<String>,
         home: Option<&Path>,
@@ -115,6 +119,7 @@ impl Discovery {
                 .or_else(|| set("HUGGINGFACE_HUB_CACHE"))
                 .map(path)
                 .or_else(|| Some(directory?.join("hub"))),
+            proxy: Proxies::from_variables(&env)?.map_or(Proxy::None, Proxy::Given),
         })
     }
 
@@ -127,6 +132,7 @@ impl Discovery {
             token: self.token.clone(),
             stall: self.stall.unwrap_or(default.stall),
             offline: self.offline,
+            proxy: self.proxy.clone(),
             ..default
         }
     }

@@ -12,9 +12,10 @@ use tokio::time::timeout;
 
 use super::answer::{Asked, message, refusal};
 use super::links::Links;
+use super::proxy::Way;
 use super::redirect::Trail;
 use super::repo::{Endpoint, shown};
-use super::{Config, Proxy, Retry, Token};
+use super::{Config, Retry, Token};
 use crate::error::HubError;
 use crate::model::ModelId;
 
@@ -39,6 +40,7 @@ struct Inner {
     endpoint: Endpoint,
     bearer: Option<HeaderValue>,
     config: Config,
+    way: Way,
 }
 
 impl fmt::Debug for Client {
@@ -81,9 +83,7 @@ impl Client {
                 .pool_idle_timeout(Duration::from_secs(60))
                 .tcp_nodelay(true)
                 .http1_only();
-            if config.proxy == Proxy::None {
-                http = http.no_proxy();
-            }
+            http = config.proxy.apply(http)?;
             if without_roots {
                 http = http.tls_certs_only([]);
             }
@@ -96,7 +96,8 @@ impl Client {
                 setting: "encrypted connections".to_owned(),
                 why: format!("{} (SSL_CERT_FILE names a file of certificates)", causes(&e)),
             })?;
-        let inner = Arc::new(Inner { http, endpoint, bearer, config });
+        let way = Way::new(&config.proxy);
+        let inner = Arc::new(Inner { http, endpoint, bearer, config, way });
         Ok(Self { inner, links: Arc::default() })
     }
 
@@ -230,7 +231,7 @@ impl Client {
         let limit = config.connect.saturating_add(config.answer);
         match timeout(limit, request.send()).await {
             Ok(Ok(response)) => Ok(response),
-            Ok(Err(e)) => Err(broken(url, &e)),
+            Ok(Err(e)) => Err(unreached(url, &e, self.inner.way.of(url))),
             Err(_) => Err(HubError::Stalled { url: shown(url), waited: limit }),
         }
     }
@@ -264,6 +265,16 @@ fn location(response: &Response) -> Option<&str> {
 async fn drain(mut response: Response) {
     if response.content_length().is_some_and(|length| length <= MAX_DRAINED) {
         let _ = timeout(DRAIN, async { while let Ok(Some(_)) = response.chunk().await {} }).await;
+    }
+}
+
+/// What a request is called that got no answer.
+fn unreached(url: &Url, error: &reqwest::Error, proxy: Option<String>) -> HubError {
+    match (broken(url, error), proxy) {
+        (HubError::Network { url, reason }, Some(proxy)) => {
+            HubError::Network { url, reason: format!("by way of the proxy {proxy}: {reason}") }
+        }
+        (error, _) => error,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Retry, Token};
+use super::{Proxy, Retry, Token};
 
 /// How a [`Client`](super::Client) reaches the hub.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Config {
     pub stall: Duration,
     /// How requests that failed are repeated.
     pub retry: Retry,
-    /// The way out.
+    /// The way out; none but the direct one unless told.
     pub proxy: Proxy,
     /// Every request fails with [`Offline`](crate::error::HubError::Offline).
     pub offline: bool,
@@ -42,18 +42,8 @@ impl Default for Config {
             answer: Duration::from_secs(30),
             stall: Duration::from_secs(30),
             retry: Retry::default(),
-            proxy: Proxy::System,
+            proxy: Proxy::None,
             offline: false,
         }
     }
-}
-
-/// The way out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Proxy {
-    /// As the environment of the process says: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
-    #[default]
-    System,
-    /// No proxy.
-    None,
 }

@@ -2,7 +2,8 @@
 //!
 //! An upstream's digest is a chain from a file's first byte to its last, and the bytes come in any
 //! order. So each file is read again, from the page cache, behind the point up to which it is
-//! whole; what an earlier process says it fetched is proven in the same pass.
+//! whole; what an earlier process says it fetched is proven in the same pass, while what is missing
+//! is being fetched.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -144,6 +145,9 @@ impl Shared {
             };
             if right {
                 file.part.digested();
+                if file.part.is_note_due() {
+                    file.part.note(&hasher);
+                }
                 continue;
             }
             *hasher = before?;

@@ -65,5 +65,6 @@ fn run(files: &Receiver<Arc<Digesting>>, import: &Import, events: &UnboundedSend
             let _ = events.send((file.index, Found::NotDurable(e)));
             return;
         }
+        file.part.note_idle();
     }
 }

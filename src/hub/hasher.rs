@@ -1,6 +1,7 @@
 //! The digest that an upstream names bytes by, of bytes that come in order.
 
 use sha2::Digest;
+use sha2::digest::common::hazmat::SerializableState;
 
 use crate::digest::{GitSha1, Sha256, Upstream};
 
@@ -38,6 +39,28 @@ impl Hasher {
         }
     }
 
+    /// What it has made of the bytes so far, to go on with it in another process.
+    pub fn state(&self) -> Vec<u8> {
+        match self {
+            Self::Sha256(hasher) => hasher.serialize().to_vec(),
+            Self::Git(hasher) => hasher.serialize().to_vec(),
+        }
+    }
+
+    /// Goes on with a state, of the kind of `expected`; `None` when it is no state of that kind.
+    pub fn from_state(expected: &Upstream, state: &[u8]) -> Option<Self> {
+        match expected {
+            Upstream::Sha256(_) => {
+                let state = state.try_into().ok()?;
+                Some(Self::Sha256(SerializableState::deserialize(state).ok()?))
+            }
+            Upstream::Git(_) => {
+                let state = state.try_into().ok()?;
+                Some(Self::Git(SerializableState::deserialize(state).ok()?))
+            }
+        }
+    }
+
     /// The digest of `bytes`, of the kind of `expected`.
     pub fn of(expected: &Upstream, bytes: &[u8]) -> Upstream {
         let mut hasher = Self::like(expected, bytes.len() as u64);
@@ -59,5 +82,20 @@ mod tests {
         let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
         let sha256 = Upstream::Sha256(sha256.parse().unwrap());
         assert_eq!(Hasher::of(&sha256, b"hello\n"), sha256);
+    }
+
+    #[test]
+    fn a_digest_goes_on_from_a_state_as_if_nothing_had_been() {
+        let git = Upstream::Git("ce013625030ba8dba906f756967f9e9ca394464a".parse().unwrap());
+        let sha256 = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
+        for upstream in [git, Upstream::Sha256(sha256.parse().unwrap())] {
+            let mut hasher = Hasher::like(&upstream, 6);
+            hasher.update(b"hel");
+            let state = hasher.state();
+            let mut later = Hasher::from_state(&upstream, &state).unwrap();
+            later.update(b"lo\n");
+            assert_eq!(later.finish(), upstream);
+            assert!(Hasher::from_state(&upstream, &state[1..]).is_none());
+        }
     }
 }

@@ -182,8 +182,13 @@ async fn update(
     let manifest = blocking(move || Ok(read.manifest(&resolved)?)).await?;
     let is_here = |file: &RemoteFile| manifest.file(&file.path).is_some();
     let is_partial = trees.old.is_some_and(|old| !old.iter().all(is_here));
-    let selected = trees.new.iter().filter(|file| !is_partial || is_here(file)).cloned().collect();
-    let listing = Listing { commit: commit.clone(), reference: None, tree: trees.new, selected };
+    let tree = Arc::new(trees.new);
+    let selected = if is_partial {
+        Arc::new(tree.iter().filter(|file| is_here(file)).cloned().collect())
+    } else {
+        tree.clone()
+    };
+    let listing = Listing { commit: commit.clone(), reference: None, tree, selected };
     let plan = compare(store.clone(), held.model.clone(), listing, progress).await?;
     Ok(Update { plan, is_partial })
 }

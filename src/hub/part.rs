@@ -1,5 +1,6 @@
 //! A file on its way: its bytes on disk, and which of its groups are there.
 
+mod checkpoint;
 mod claims;
 mod writer;
 
@@ -12,7 +13,7 @@ use crate::digest::Upstream;
 use crate::digest::tree::{Cv, GROUP, TreeError, group_count, root_from_groups};
 use crate::error::{FsError, StoreError};
 use crate::fs::{Dir, File, Open};
-use crate::store::partial::{groups_name, part_name};
+use crate::store::partial::{digest_name, groups_name, part_name};
 use claims::Claims;
 pub(super) use writer::Writer;
 
@@ -38,6 +39,8 @@ pub(super) struct Part {
     file: File,
     /// `None` when the part was complete and may not be written.
     claims: Option<Claims>,
+    /// How far it is digested, for the next process.
+    noted: File,
     upstream: Upstream,
     size: u64,
     state: Mutex<State>,
@@ -48,6 +51,8 @@ pub(super) struct Part {
     /// Bytes that were written and not made durable.
     unflushed: AtomicU64,
     flushing: AtomicBool,
+    /// All that was written is on the disk.
+    durable: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -87,7 +92,7 @@ impl Part {
                 let (_, cvs) = Claims::open(dir, upstream, count)?;
                 if stat.size == size && cvs.iter().all(|cv| *cv != [0; 32]) {
                     let file = dir.open_file(&name, Open::Read)?;
-                    return Ok(Self::new(file, None, upstream, size, cvs));
+                    return Self::new(dir, file, None, upstream, size, cvs);
                 }
                 Self::discard(dir, upstream)?;
             }
@@ -100,18 +105,22 @@ impl Part {
         if file.stat()?.size > size {
             file.set_len(size)?;
         }
-        file.reserve(size)?;
         let (claims, cvs) = Claims::open(dir, upstream, count)?;
-        Ok(Self::new(file, Some(claims), upstream, size, cvs))
+        // What is complete has its room, and keeps its time of change.
+        if cvs.contains(&[0; 32]) {
+            file.reserve(size)?;
+        }
+        Self::new(dir, file, Some(claims), upstream, size, cvs)
     }
 
     fn new(
+        dir: &Dir,
         file: File,
         claims: Option<Claims>,
         upstream: &Upstream,
         size: u64,
         cvs: Vec<Cv>,
-    ) -> Self {
+    ) -> Result<Self, StoreError> {
         let claim = |cv: &Cv| if *cv == [0; 32] { Group::Missing } else { Group::Claimed };
         let state = State {
             groups: cvs.iter().map(claim).collect(),
@@ -121,9 +130,10 @@ impl Part {
             digesting: false,
         };
         let hasher = Mutex::new(Hasher::like(upstream, size));
-        Self {
+        let part = Self {
             file,
             claims,
+            noted: dir.open_file(digest_name(upstream), Open::Ensure)?,
             upstream: *upstream,
             size,
             state: Mutex::new(state),
@@ -131,13 +141,18 @@ impl Part {
             turn: Mutex::new(()),
             unflushed: AtomicU64::new(0),
             flushing: AtomicBool::new(false),
-        }
+            durable: AtomicBool::new(false),
+        };
+        // What an earlier process wrote may not be on the disk yet.
+        part.unflushed.store(part.have(), Ordering::Relaxed);
+        part.resume_digest()?;
+        Ok(part)
     }
 
     /// Removes what is there of a file.
     pub fn discard(dir: &Dir, upstream: &Upstream) -> Result<(), StoreError> {
         // The values first: a part without them is empty.
-        for name in [groups_name(upstream), part_name(upstream)] {
+        for name in [digest_name(upstream), groups_name(upstream), part_name(upstream)] {
             match dir.remove_file(name) {
                 Err(e) if !e.is_not_found() => return Err(e.into()),
                 _ => {}
@@ -187,6 +202,11 @@ impl Part {
         state.groups.iter().skip(state.first_missing).any(|group| *group == Group::Missing)
     }
 
+    /// Whether all groups are there, or are said to be.
+    pub fn is_complete(&self) -> bool {
+        self.state().is_complete()
+    }
+
     /// Takes the group at `offset` if it is missing.
     pub fn take_one(&self, offset: u64) -> bool {
         let mut state = self.state();
@@ -215,7 +235,8 @@ impl Part {
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), FsError> {
         // The file system lets one writer in at a time, and lets the others spin.
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        self.unflushed.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.durable.store(false, Ordering::SeqCst);
+        self.unflushed.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         self.file.write_at(bytes, offset)
     }
 
@@ -227,8 +248,11 @@ impl Part {
 
     /// Makes durable what was written so far.
     pub fn flush(&self) -> Result<(), FsError> {
-        self.unflushed.store(0, Ordering::Relaxed);
+        self.unflushed.store(0, Ordering::SeqCst);
         let done = self.file.sync();
+        if done.is_ok() && self.unflushed.load(Ordering::SeqCst) == 0 {
+            self.durable.store(true, Ordering::SeqCst);
+        }
         self.flushing.store(false, Ordering::SeqCst);
         done
     }
@@ -338,6 +362,10 @@ impl Part {
 }
 
 impl State {
+    fn is_complete(&self) -> bool {
+        self.groups.iter().all(|group| matches!(group, Group::There | Group::Claimed))
+    }
+
     fn wake(&mut self) -> bool {
         let there = |group: &Group| matches!(group, Group::There | Group::Claimed);
         // Behind the last group the digest waits to be looked at.

@@ -118,9 +118,9 @@ pub(super) struct Listing {
     /// The ref that is to point to it; none when a commit was asked for.
     pub reference: Option<RefName>,
     /// All files.
-    pub tree: Vec<RemoteFile>,
-    /// Those that were asked for.
-    pub selected: Vec<RemoteFile>,
+    pub tree: Arc<Vec<RemoteFile>>,
+    /// Those that were asked for: when these are all, the same list, because it may be long.
+    pub selected: Arc<Vec<RemoteFile>>,
 }
 
 /// What the store has of it.
@@ -159,10 +159,13 @@ pub(super) async fn compare(
         progress.set_stage(Stage::Checking);
         let here = look(&store, &model, &listing, &progress)?;
         let dir = store.pull_dir(&partial::dir_name(&model, &listing.commit))?;
-        let files = listing.selected.iter().map(|file| planned(file, &here, dir.as_ref()));
-        let files = files.collect();
         let is_here = here.is_complete(&listing);
-        Ok(Plan { commit: listing.commit, model, files, is_here })
+        // Nobody else has it: the names go from one list to the other.
+        let Listing { commit, tree, selected, .. } = listing;
+        drop(tree);
+        let selected = Arc::unwrap_or_clone(selected).into_iter();
+        let files = selected.map(|file| planned(file, &here, dir.as_ref())).collect();
+        Ok(Plan { commit, model, files, is_here })
     })
     .await
 }
@@ -178,7 +181,7 @@ pub(super) async fn list(
     let asking = async {
         let commit = client.commit(&request.model, asked.as_str()).await?.sha;
         let tree = client.tree(&request.model, &commit).await?;
-        Ok::<_, PullError>((commit, tree))
+        Ok::<_, PullError>((commit, Arc::new(tree)))
     };
     let (commit, tree) = tokio::select! {
         asked = asking => asked?,
@@ -188,7 +191,11 @@ pub(super) async fn list(
     Ok(Listing {
         commit,
         reference: (!is_commit).then_some(asked),
-        selected: request.selection.apply(&request.model, tree.clone())?,
+        selected: if request.selection.is_everything() && !tree.is_empty() {
+            tree.clone()
+        } else {
+            Arc::new(request.selection.apply(&request.model, tree.to_vec())?)
+        },
         tree,
     })
 }
@@ -235,7 +242,7 @@ fn names(file: &ManifestFile) -> Option<Upstream> {
     file.sha256.map(Upstream::Sha256).or(file.git.map(Upstream::Git))
 }
 
-fn planned(file: &RemoteFile, here: &Here, dir: Option<&Dir>) -> PlannedFile {
+fn planned(file: RemoteFile, here: &Here, dir: Option<&Dir>) -> PlannedFile {
     let state = if here.blobs.contains_key(&file.upstream) {
         FileState::Here
     } else {
@@ -244,7 +251,7 @@ fn planned(file: &RemoteFile, here: &Here, dir: Option<&Dir>) -> PlannedFile {
             have => FileState::Partial(have),
         }
     };
-    PlannedFile { path: file.path.clone(), size: file.size, upstream: file.upstream, state }
+    PlannedFile { path: file.path, size: file.size, upstream: file.upstream, state }
 }
 
 impl Here {

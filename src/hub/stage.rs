@@ -58,7 +58,7 @@ pub(super) fn stage(
     }
     let mut known = here.blobs;
     if let Some(base) = &base {
-        for file in &listing.tree {
+        for file in listing.tree.iter() {
             if let Some(kept) = base.file(&file.path) {
                 known.entry(file.upstream).or_insert(kept.blob);
             }

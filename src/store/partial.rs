@@ -4,8 +4,8 @@
 //! that is on its way it holds `<digest>.part` and `<digest>.groups`, named by the upstream's
 //! digest: of the part's 1 MiB groups that are there, the BLAKE3 chaining values, 32 bytes each,
 //! zeros where there is none. A value counts only if the bytes in the part have it, so neither a
-//! kill nor a power loss can make a part lie, and nothing needs a sync. `pull.json` says which
-//! model it all is for.
+//! kill nor a power loss can make a part lie, and nothing needs a sync. `<digest>.digest` says how
+//! far a part that is complete is digested. `pull.json` says which model it all is for.
 
 use std::ffi::OsStr;
 use std::time::Duration;
@@ -29,6 +29,7 @@ pub(crate) const LIST: &str = "pull.json";
 const PREFIX: &str = "pull-";
 const PART: &str = ".part";
 const GROUPS: &str = ".groups";
+const DIGEST: &str = ".digest";
 
 /// No honest list is larger: a million files.
 const MAX_LIST: u64 = 512 << 20;
@@ -93,9 +94,15 @@ pub(crate) fn groups_name(upstream: &Upstream) -> String {
     format!("{upstream}{GROUPS}")
 }
 
+/// The file that says how far a part is digested.
+#[cfg(feature = "hub")]
+pub(crate) fn digest_name(upstream: &Upstream) -> String {
+    format!("{upstream}{DIGEST}")
+}
+
 /// What stays when a pull's process ends.
 pub(super) fn is_kept(name: &OsStr) -> bool {
-    name == LIST || is_part(name) || ends_with(name, GROUPS)
+    name == LIST || is_part(name) || ends_with(name, GROUPS) || ends_with(name, DIGEST)
 }
 
 fn is_part(name: &OsStr) -> bool {
@@ -281,9 +288,8 @@ impl Store {
                 continue; // the pull in `to`, or another one
             }
             for upstream in parts {
-                let (part, groups) = (part_name(upstream), groups_name(upstream));
-                // The values first: without their part they prove nothing, and do no harm.
-                for name in [groups, part] {
+                // The part last: without it the others prove nothing, and do no harm.
+                for name in [digest_name(upstream), groups_name(upstream), part_name(upstream)] {
                     match dir.rename(&name, to, &name, Rename::Replace) {
                         Err(e) if !e.is_not_found() => return Err(e.into()),
                         _ => {}

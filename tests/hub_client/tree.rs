@@ -34,6 +34,27 @@ async fn pages_are_read_to_the_last_whatever_their_links_look_like() {
 }
 
 #[tokio::test]
+async fn a_list_of_more_than_a_million_files_is_refused() {
+    let hub = Hub::start();
+    hub.page_size(50_000);
+    let repo = hub.repo(Kind::Model, "org/many");
+    let commit = repo.synthetic_tree(1_000_001).parse().unwrap();
+    let error = client(&hub).tree(&"org/many".parse().unwrap(), &commit).await.unwrap_err();
+    assert!(matches!(error, HubError::TooLarge { limit: 1_000_000, unit: "files", .. }), "{error}");
+    assert!(error.hint().unwrap().contains("git"), "{error}");
+}
+
+#[tokio::test]
+async fn a_page_that_comes_twice_is_the_hubs_fault_and_not_the_models() {
+    let world = World::new(10).await;
+    world.hub.fault(Fault::new(On::Tree, What::NextLink("?".to_owned())));
+    let error = world.client.tree(&world.model, &world.commit).await.unwrap_err();
+    let HubError::Protocol { what, .. } = &error else { panic!("{error}") };
+    assert!(what.contains("twice"), "{what}");
+    assert_eq!(world.client.tree(&world.model, &world.commit).await.unwrap(), world.files);
+}
+
+#[tokio::test]
 async fn a_next_page_elsewhere_is_looked_for_at_home() {
     let world = World::new(10).await;
     let stranger = Hub::start();

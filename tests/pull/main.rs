@@ -11,12 +11,19 @@
 mod hub;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/proxy.rs"]
+mod proxy;
+#[path = "../support/tls.rs"]
+mod tls;
 
 mod config;
 mod death;
 mod full_disk;
+mod kills;
 mod manners;
+mod memory;
 mod outdated;
+mod outside;
 mod refusals;
 mod support;
 mod terminal;

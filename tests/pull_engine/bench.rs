@@ -67,7 +67,11 @@ impl Bench {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(Config {
+        Client::new(self.config()).unwrap()
+    }
+
+    pub fn config(&self) -> Config {
+        Config {
             endpoint: self.hub.url(),
             stall: Duration::from_millis(400),
             retry: Retry {
@@ -78,8 +82,7 @@ impl Bench {
             },
             proxy: Proxy::None,
             ..Config::default()
-        })
-        .unwrap()
+        }
     }
 
     pub fn request() -> PullRequest {

@@ -18,4 +18,5 @@ mod concurrent;
 mod plain;
 mod resume;
 mod reuse;
+mod storm;
 mod weather;

@@ -1,7 +1,7 @@
 //! Which hub is asked, and with whose token.
 
 use tonnage::config::Settings;
-use tonnage::hub::{Config, Discovery, Token};
+use tonnage::hub::{Config, Discovery, Proxy, Token};
 
 use crate::context::{Context, Origin};
 use crate::fail::Failure;
@@ -22,6 +22,10 @@ impl HubArgs {
         let found = discover(self.token.is_some())?;
         let mut config = found.config();
         config.offline |= offline;
+        if config.proxy == Proxy::None {
+            // Some systems have settings of their own.
+            config.proxy = Proxy::System;
+        }
         // Read also when a flag or the environment says more: a mistake in it shows at once.
         let (endpoint, _) = endpoint(self.endpoint.as_deref(), &found, context.settings()?);
         config.endpoint = endpoint;

@@ -25,6 +25,10 @@ impl HubError {
                 format!("ask for access at {page} with the account of this token")
             }
             Self::Refused { status: 403, .. } => "check what the token may do".to_owned(),
+            Self::Refused { status: 407, .. } => {
+                "the proxy wants to know who asks: HTTPS_PROXY=http://user:password@host:port"
+                    .to_owned()
+            }
             Self::RevisionNotFound { .. } => {
                 "check the spelling: a branch, a tag, refs/pr/N or a commit".to_owned()
             }
@@ -44,6 +48,9 @@ impl HubError {
             Self::Server { .. } | Self::LinkRefused { .. } => {
                 "try again later; what was fetched is kept".to_owned()
             }
+            Self::TooLarge { unit: "files", .. } => {
+                "a repository of so many small files is for git to fetch".to_owned()
+            }
             Self::Protocol { .. }
             | Self::RedirectLoop { .. }
             | Self::UnsafeRedirect { .. }
@@ -54,10 +61,14 @@ impl HubError {
                 "do not trust this model; tell its owner".to_owned()
             }
             Self::Offline { .. } => "unset HF_HUB_OFFLINE, or leave out --offline".to_owned(),
-            Self::Disabled { .. }
-            | Self::Refused { .. }
-            | Self::FileNotFound { .. }
-            | Self::Setting { .. } => return None,
+            Self::Refused { .. } => {
+                "check HF_ENDPOINT and HTTPS_PROXY; a hub's reason is in its message".to_owned()
+            }
+            Self::FileNotFound { .. } => {
+                "the hub lists it and does not have it: try again later, or leave it out with --exclude"
+                    .to_owned()
+            }
+            Self::Disabled { .. } | Self::Setting { .. } => return None,
         })
     }
 }

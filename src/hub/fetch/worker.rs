@@ -62,6 +62,9 @@ impl Run {
         };
         // Known to the queue before anything can be found of it.
         self.queue.opened(active);
+        if digesting.part.is_complete() {
+            self.flusher.look(&digesting, 1);
+        }
         if awake {
             self.digesters.wake(&digesting);
         }

@@ -160,3 +160,131 @@ fn values_without_their_part_and_parts_that_are_too_long_mean_nothing() {
     assert_eq!(part.file().stat().unwrap().size, SIZE);
     assert!(part.begin_digest() && part.refuted());
 }
+
+/// A part that is whole, durable, and digested up to the group `digested`, as a thread does it.
+fn digested(dir: &Dir, digested: usize) -> Part {
+    let part = Part::open(dir, &upstream(), SIZE).unwrap();
+    // No writer is to do it.
+    part.state().digesting = true;
+    while let Some(range) = part.take() {
+        fill(&part, range);
+    }
+    assert!(part.begin_flush(1));
+    part.flush().unwrap();
+    let mut hasher = part.hasher();
+    while part.state().digested < digested {
+        let Next::Group { range, .. } = part.next_to_digest() else { panic!() };
+        hasher.update(&read(&part, range));
+        part.digested();
+    }
+    drop(hasher);
+    part
+}
+
+fn read(part: &Part, range: Range<u64>) -> Vec<u8> {
+    let mut bytes = vec![0; (range.end - range.start) as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        filled += part.file().read_at(&mut bytes[filled..], range.start + filled as u64).unwrap();
+    }
+    bytes
+}
+
+#[test]
+fn a_whole_part_is_digested_on_from_where_the_last_process_was() {
+    let disk = SimDisk::new();
+    let dir = dir(&disk);
+    let part = digested(&dir, 5);
+    part.note(&part.hasher());
+    let state = part.hasher().state();
+    drop(part);
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    assert!(part.begin_digest());
+    let Next::Group { range, prove: Some(_) } = part.next_to_digest() else { panic!() };
+    assert_eq!(range.start, 5 * GROUP, "what is digested is not read again");
+    assert_eq!(part.hasher().state(), state);
+    drop(part);
+
+    // A part that may not be written any more is no exception.
+    let part = digested(&dir, 7);
+    part.note(&part.hasher());
+    part.file().set_mode(0o444).unwrap();
+    drop(part);
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    assert_eq!(part.state().digested, 7);
+}
+
+#[test]
+fn a_note_counts_for_the_bytes_that_were_there_when_it_was_made() {
+    let note = |change: &dyn Fn(&SimDisk, &Dir)| {
+        let disk = SimDisk::new();
+        let dir = dir(&disk);
+        let part = digested(&dir, 5);
+        part.note(&part.hasher());
+        drop(part);
+        change(&disk, &dir);
+        Part::open(&dir, &upstream(), SIZE).unwrap().state().digested
+    };
+    let flip = |disk: &SimDisk, name: String, at: usize| {
+        let path = format!("/pull/{name}");
+        let mut bytes = disk.read_file(&path).unwrap();
+        bytes[at] ^= 1;
+        disk.write_file(&path, &bytes);
+    };
+    assert_eq!(note(&|_, _| {}), 5);
+    assert_eq!(note(&|disk, _| flip(disk, part_name(&upstream()), 9 << 20)), 0, "another byte");
+    assert_eq!(note(&|disk, _| flip(disk, groups_name(&upstream()), 100)), 0, "another value");
+    for at in [0, 40, 50, 60, 70] {
+        assert_eq!(note(&|disk, _| flip(disk, digest_name(&upstream()), at)), 0, "{at}");
+    }
+    let missing = |_: &SimDisk, dir: &Dir| {
+        let groups = dir.open_file(groups_name(&upstream()), Open::Write).unwrap();
+        groups.set_len(32 * 10).unwrap();
+    };
+    assert_eq!(note(&missing), 0, "a group is missing");
+    let long = |disk: &SimDisk, _: &Dir| {
+        disk.write_file(format!("/pull/{}", digest_name(&upstream())), &[1; 5000]);
+    };
+    assert_eq!(note(&long), 0, "garbage");
+}
+
+#[test]
+fn nothing_is_noted_of_a_part_that_is_not_whole_or_not_durable() {
+    let disk = SimDisk::new();
+    let dir = dir(&disk);
+    let noted = || disk.read_file(format!("/pull/{}", digest_name(&upstream()))).unwrap().len();
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let range = part.take().unwrap();
+    fill(&part, range);
+    assert!(part.begin_flush(1));
+    part.flush().unwrap();
+    part.note(&part.hasher());
+    assert_eq!(noted(), 0, "some is missing");
+    while let Some(range) = part.take() {
+        fill(&part, range);
+    }
+    part.note(&part.hasher());
+    assert_eq!(noted(), 0, "some is not on the disk");
+    drop(part);
+    // What another process wrote may not be on the disk either.
+    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    part.note(&part.hasher());
+    assert_eq!(noted(), 0, "nobody knows");
+    assert!(part.begin_flush(1));
+    part.flush().unwrap();
+    part.note_idle();
+    assert!(noted() > 0);
+}
+
+#[test]
+fn opening_a_whole_part_leaves_its_times_on_a_real_disk() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = Dir::ensure(&crate::fs::real::RealFs, &temp.path().join("pull")).unwrap();
+    let part = digested(&dir, 5);
+    part.note(&part.hasher());
+    drop(part);
+    // Reserving room for a file that has it changes its time of change on some file systems.
+    for _ in 0..2 {
+        assert_eq!(Part::open(&dir, &upstream(), SIZE).unwrap().state().digested, 5);
+    }
+}

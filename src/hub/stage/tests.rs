@@ -50,8 +50,10 @@ fn listing(selected: impl Fn(&str) -> bool) -> Listing {
     Listing {
         commit: "a".repeat(40).parse().unwrap(),
         reference: Some(RefName::main()),
-        selected: tree.iter().filter(|file| selected(file.path.as_str())).cloned().collect(),
-        tree,
+        selected: Arc::new(
+            tree.iter().filter(|file| selected(file.path.as_str())).cloned().collect(),
+        ),
+        tree: Arc::new(tree),
     }
 }
 

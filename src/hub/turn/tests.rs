@@ -25,6 +25,7 @@ fn commit(digit: char, sizes: &[u8]) -> Listing {
     };
     let tree: Vec<_> = sizes.iter().map(file).collect();
     let commit = digit.to_string().repeat(40).parse().unwrap();
+    let tree = Arc::new(tree);
     Listing { commit, reference: None, selected: tree.clone(), tree }
 }
 

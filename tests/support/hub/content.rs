@@ -158,6 +158,11 @@ impl Entry {
         self
     }
 
+    /// Whether these are its bytes.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        self.content.read(&(0..self.content.len())).unwrap() == bytes
+    }
+
     /// The digest that a client checks: SHA-256 of a large file, git blob SHA-1 of a small one.
     pub fn digest(&self) -> &str {
         self.lfs.as_ref().map_or(&self.oid, |lfs| &lfs.sha256)

@@ -243,7 +243,9 @@ impl Sending<'_> {
     #[cfg(target_os = "linux")]
     fn drain(&self) {
         loop {
-            if unsent(self.stream).is_none_or(|bytes| bytes <= 0) || self.shared.lock().stopped {
+            // What is unsent to a peer that is gone stays so.
+            let arrived = unsent(self.stream).is_none_or(|bytes| bytes <= 0);
+            if arrived || self.stream.peer_addr().is_err() || self.shared.lock().stopped {
                 return;
             }
             self.shared.pause_until(Instant::now() + Duration::from_millis(1));
