@@ -19,8 +19,8 @@ fn peak(child: &mut Child) -> u64 {
 }
 
 #[test]
-fn a_plan_of_twenty_thousand_files_takes_less_than_64_mib() {
-    let files = std::env::var("TONNAGE_PULL_FILES").map_or(20_000, |n| n.parse().unwrap());
+fn a_plan_of_eighty_thousand_files_takes_less_than_64_mib() {
+    let files = std::env::var("TONNAGE_PULL_FILES").map_or(80_000, |n| n.parse().unwrap());
     let world = World::new(10);
     world.hub.repo(Kind::Model, MODEL).synthetic_tree(files);
     for args in [&["pull", MODEL, "--dry-run"][..], &["pull", MODEL, "--dry-run", "--json"]] {

@@ -1,16 +1,12 @@
 //! Questions to one snapshot of the index.
 
 use std::collections::{HashMap, HashSet};
-use std::thread::ScopedJoinHandle;
 
-use redb::{
-    MultimapRange, ReadTransaction, ReadableMultimapTable, ReadableTable, ReadableTableMetadata,
-    TableError,
-};
+use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable, TableError};
 
 use super::Result;
 use super::tables::{
-    BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, Key, REFS, REVISIONS, RevisionId, RevisionRow, SHA256,
+    BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, REFS, REVISIONS, RevisionId, RevisionRow, SHA256,
     SUBTREES, corrupted,
 };
 use crate::digest::tree::Cv;
@@ -28,12 +24,6 @@ pub(crate) struct Usage {
     /// Other revisions need them too.
     pub shared: u64,
 }
-
-/// The usage of every revision that needs a blob.
-pub(crate) type Usages = HashMap<RevisionId, Usage>;
-
-/// From so many edges on the walk over them takes longer than a thread takes to start.
-const WORTH_A_THREAD: u64 = 2_000;
 
 impl Reader {
     pub(super) fn new(transaction: ReadTransaction) -> Self {
@@ -133,30 +123,22 @@ impl Reader {
         table.get(blob.as_bytes())?.map(|edge| Ok(edge?.value().0)).collect()
     }
 
-    /// What each revision needs alone and with others: one walk over the edges, half of it by
-    /// another thread where they are many. Hashes are spread evenly.
-    pub fn usage(&self) -> Result<Usages> {
-        let edges = self.0.open_multimap_table(EDGES)?;
-        if edges.len()? < WORTH_A_THREAD {
-            return usage_of(edges.iter()?);
-        }
-        let middle = [0x80; 32];
-        std::thread::scope(|scope| {
-            let lower = std::thread::Builder::new()
-                .spawn_scoped(scope, || usage_of(edges.range::<&[u8; 32]>(..&middle)?));
-            let mut usage = usage_of(edges.range::<&[u8; 32]>(&middle..)?)?;
-            let lower = match lower.ok().map(ScopedJoinHandle::join) {
-                Some(Ok(lower)) => lower?,
-                // No thread to be had: then it is done here.
-                _ => usage_of(edges.range::<&[u8; 32]>(..&middle)?)?,
-            };
-            for (id, more) in lower {
-                let sum = usage.entry(id).or_default();
-                sum.exclusive += more.exclusive;
-                sum.shared += more.shared;
+    /// What each revision needs alone and with others, in one walk over the edges.
+    pub fn usage(&self) -> Result<HashMap<RevisionId, Usage>> {
+        let mut usage: HashMap<RevisionId, Usage> = HashMap::new();
+        for row in self.0.open_multimap_table(EDGES)?.iter()? {
+            let (_, mut edges) = row?;
+            let Some(first) = edges.next() else { continue };
+            let (first, size) = first?.value();
+            let mut alone = true;
+            for edge in edges {
+                alone = false;
+                usage.entry(edge?.value().0).or_default().shared += size;
             }
-            Ok(usage)
-        })
+            let entry = usage.entry(first).or_default();
+            *(if alone { &mut entry.exclusive } else { &mut entry.shared }) += size;
+        }
+        Ok(usage)
     }
 
     /// The chaining values of the blob's 1 MiB subtrees, when they are known.
@@ -194,24 +176,6 @@ impl Reader {
         }
         Ok(all)
     }
-}
-
-/// The usage that a range of the edges adds up to.
-fn usage_of(edges: MultimapRange<'_, Key, (RevisionId, u64)>) -> Result<Usages> {
-    let mut usage = Usages::new();
-    for row in edges {
-        let (_, mut edges) = row?;
-        let Some(first) = edges.next() else { continue };
-        let (first, size) = first?.value();
-        let mut alone = true;
-        for edge in edges {
-            alone = false;
-            usage.entry(edge?.value().0).or_default().shared += size;
-        }
-        let entry = usage.entry(first).or_default();
-        *(if alone { &mut entry.exclusive } else { &mut entry.shared }) += size;
-    }
-    Ok(usage)
 }
 
 /// The table, unless the index was made by a version that did not know it.

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use tonnage::digest::Upstream;
-use tonnage::hub::{FileState, Plan, Pulled};
-use tonnage::model::{ModelId, RefName, Revision};
+use tonnage::digest::{GitSha1, Sha256, Upstream};
+use tonnage::hub::{FileState, Plan, PlannedFile, Pulled};
+use tonnage::model::{FilePath, ModelId, RefName, Revision};
 use tonnage::store::Resolved;
 use tonnage::views::View;
 
@@ -83,31 +84,49 @@ impl Report {
     }
 }
 
+/// The plan as an object. It is written file by file: of a long list no second one is made.
+#[derive(Serialize)]
+struct PlanObject<'p> {
+    model: &'p ModelId,
+    revision: &'p Revision,
+    #[serde(serialize_with = "each")]
+    files: &'p [PlannedFile],
+    total_bytes: u64,
+    have_bytes: u64,
+    new_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct FileObject<'p> {
+    path: &'p FilePath,
+    size: u64,
+    sha256: Option<&'p Sha256>,
+    git: Option<&'p GitSha1>,
+    state: &'static str,
+    have: u64,
+}
+
+fn each<S: Serializer>(files: &&[PlannedFile], to: S) -> Result<S::Ok, S::Error> {
+    to.collect_seq(files.iter().map(|file| {
+        let (sha256, git) = match &file.upstream {
+            Upstream::Sha256(digest) => (Some(digest), None),
+            Upstream::Git(digest) => (None, Some(digest)),
+        };
+        let (state, have) = state(&file.state, file.size);
+        FileObject { path: &file.path, size: file.size, sha256, git, state, have }
+    }))
+}
+
 /// What a pull would fetch, file by file and in all.
 pub fn plan(plan: &Plan, out: &Out) {
-    let files: Vec<_> = plan
-        .files
-        .iter()
-        .map(|file| {
-            let (sha256, git) = match &file.upstream {
-                Upstream::Sha256(digest) => (Some(digest.to_string()), None),
-                Upstream::Git(digest) => (None, Some(digest.to_string())),
-            };
-            let (state, have) = state(&file.state, file.size);
-            json!({
-                "path": file.path, "size": file.size, "sha256": sha256, "git": git,
-                "state": state, "have": have,
-            })
-        })
-        .collect();
-    let object = json!({
-        "model": plan.model,
-        "revision": plan.commit,
-        "files": files,
-        "total_bytes": plan.total_bytes(),
-        "have_bytes": plan.have_bytes(),
-        "new_bytes": plan.new_bytes(),
-    });
+    let object = PlanObject {
+        model: &plan.model,
+        revision: &plan.commit,
+        files: &plan.files,
+        total_bytes: plan.total_bytes(),
+        have_bytes: plan.have_bytes(),
+        new_bytes: plan.new_bytes(),
+    };
     out.result(&object, || {
         let mut table = Table::new(&["FILE", ">SIZE", ">TO FETCH"]);
         for file in &plan.files {
