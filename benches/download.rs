@@ -2,8 +2,8 @@
 //! `cargo bench --bench download [-- NAME…]`. `TONNAGE_BENCH_MIB` is the size of the large file, and
 //! of the twenty files together (default 4096).
 //!
-//! All are served by the hub of the tests, which sends with sendfile. Only `pull` checks digests,
-//! two of them; `curl` is followed by `sha256sum` where that is said.
+//! All are served by nginx, with sendfile. Only `pull` checks digests, two of them; `curl` is followed
+//! by `sha256sum` where that is said. Peers that are not installed are skipped, loudly.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,20 +15,20 @@
     reason = "a bench stops at the first surprise, and prints; what it shares with others it need not use"
 )]
 
-#[path = "../tests/support/hub.rs"]
-mod hub;
+#[path = "support/nginx.rs"]
+mod nginx;
 #[path = "support/pairs.rs"]
 mod pairs;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hub::{Entry, Hub, Kind};
+use nginx::Nginx;
 use pairs::{Run, TONNAGE, arguments, directory, fill, fresh, is_installed, pair, run, text};
 
 /// A repository on loopback.
 struct World {
-    hub: Hub,
+    hub: Nginx,
     dir: PathBuf,
     files: Vec<String>,
     bytes: u64,
@@ -36,6 +36,9 @@ struct World {
 
 fn main() {
     let Some(args) = arguments() else { return };
+    if !is_installed("nginx") {
+        return;
+    }
     let dir = directory("download");
     let mib: u64 = std::env::var("TONNAGE_BENCH_MIB").map_or(4096, |text| text.parse().unwrap());
     for (name, count) in [("one", 1), ("twenty", 20)] {
@@ -52,14 +55,12 @@ impl World {
     fn new(dir: &Path, count: u64, size: u64) -> Self {
         let source = dir.join("source");
         fs::create_dir_all(fresh(&source)).unwrap();
-        let hub = Hub::start();
         let files: Vec<_> = (0..count).map(|n| format!("model-{n}.safetensors")).collect();
-        let mut entries = Vec::new();
-        for (n, name) in files.iter().enumerate() {
-            fill(&source.join(name), n as u64, size);
-            entries.push(Entry::lfs_file(name, &source.join(name)));
+        let paths: Vec<_> = files.iter().map(|name| source.join(name)).collect();
+        for (n, path) in paths.iter().enumerate() {
+            fill(path, n as u64, size);
         }
-        hub.repo(Kind::Model, "bench/model").commit(&entries);
+        let hub = Nginx::serve(dir, "bench/model", &paths);
         Self { hub, dir: dir.to_owned(), files, bytes: count * size }
     }
 
@@ -86,6 +87,13 @@ impl World {
             let list = text(&list);
             self.against("pull / aria2c -x16", &format!("aria2c -q -x16 -s16 -i '{list}'"));
         }
+        if is_installed("rclone") {
+            let url = self.hub.url();
+            let rclone = format!(
+                "rclone copy --config '' --http-url {url}/files/ :http: . --transfers 8 --multi-thread-streams 8"
+            );
+            self.against("pull / rclone", &rclone);
+        }
         if is_installed("hf") {
             let endpoint = self.hub.url();
             let hf = format!(
@@ -105,7 +113,7 @@ impl World {
             3,
             |_| {
                 fresh(&target);
-                self.pull(fresh(&store), &endpoint)
+                self.pull(fresh(&store), endpoint)
             },
             |_| {
                 fresh(&store);
