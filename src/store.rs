@@ -13,6 +13,7 @@ mod ingest;
 mod layout;
 mod lease;
 pub(crate) mod partial;
+mod pin;
 mod rebuild;
 mod recovery;
 #[cfg(feature = "hub")]

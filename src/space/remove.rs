@@ -1,8 +1,9 @@
 //! Removing revisions, and collecting what nobody needs then.
 
+use super::ledger::Ledger;
 use crate::digest::BlobHash;
 use crate::error::StoreError;
-use crate::fs::{Dir, Kind};
+use crate::fs::Dir;
 use crate::model::{ModelId, Revision};
 use crate::store::{Collected, ExternalView, Removal, Resolved, Store};
 use crate::views::sweep_dead_builds;
@@ -14,7 +15,7 @@ type Result<T> = std::result::Result<T, StoreError>;
 pub struct RemoveOptions {
     /// Only say what would happen.
     pub dry_run: bool,
-    /// Also revisions that an external view presents. The view's files stay.
+    /// Also revisions that are pinned or that an external view presents. The view's files stay.
     pub force: bool,
 }
 
@@ -56,8 +57,8 @@ pub struct Freed {
 
 /// Removes `revisions` and collects what only they needed.
 ///
-/// A revision that is leased by a running process, or presented by an external view, stays, and
-/// the result says so.
+/// A revision that is leased by a running process, pinned, or presented by an external view, stays,
+/// and the result says so.
 ///
 /// # Errors
 /// [`StoreError::ReadOnly`], [`StoreError::Busy`], and what the index and the file system say.
@@ -74,11 +75,12 @@ pub fn remove(store: &Store, revisions: &[Resolved], options: RemoveOptions) -> 
             continue;
         }
         let removal = if options.dry_run {
-            if store.is_leased(revision)? { Removal::Leased } else { Removal::Removed }
+            would_remove(store, revision, options.force)?
         } else {
-            store.remove_revision(revision)?
+            store.remove_revision(revision, options.force)?
         };
         match removal {
+            Removal::Pinned => freed.kept.push(kept("it is pinned".to_owned())),
             Removal::Leased => freed.kept.push(kept("a running process uses it".to_owned())),
             Removal::Removed => freed
                 .gone
@@ -87,7 +89,13 @@ pub fn remove(store: &Store, revisions: &[Resolved], options: RemoveOptions) -> 
         }
     }
     if options.dry_run {
-        freed.freed_bytes = would_free(store, revisions, &freed.gone)?;
+        let mut ledger = Ledger::new(store)?;
+        for revision in revisions {
+            let goes = |g: &Gone| g.model == revision.model && g.revision == revision.revision;
+            if freed.gone.iter().any(goes) {
+                freed.freed_bytes += ledger.take(revision)?;
+            }
+        }
         return Ok(freed);
     }
     let parts = remove_partials(store, &freed.gone)?;
@@ -96,6 +104,17 @@ pub fn remove(store: &Store, revisions: &[Resolved], options: RemoveOptions) -> 
         freed.blobs = collected.blobs;
     }
     Ok(freed)
+}
+
+/// What a removal would come to now.
+fn would_remove(store: &Store, revision: &Resolved, even_pinned: bool) -> Result<Removal> {
+    let row = store.index().read(|reader| reader.revision(revision.id))?;
+    Ok(match row.filter(|row| row.manifest == revision.manifest) {
+        None => Removal::Gone,
+        Some(row) if row.pinned && !even_pinned => Removal::Pinned,
+        Some(_) if store.is_leased(revision)? => Removal::Leased,
+        Some(_) => Removal::Removed,
+    })
 }
 
 /// Removes the partial downloads of models that have no revision any more.
@@ -129,7 +148,7 @@ pub fn collectable(store: &Store) -> Result<Collected> {
     store.collectable()
 }
 
-fn external_views<'v>(
+pub(super) fn external_views<'v>(
     store: &'v Store,
     views: &'v [ExternalView],
     manifests: &'v [BlobHash],
@@ -164,72 +183,4 @@ fn trash_dead_views(store: &Store) -> Result<()> {
         }
     }
     store.forget_views(is_dead)
-}
-
-/// The bytes that removing `gone` would bring back: blobs that only they need and that nothing
-/// outside the store links, their manifests, and their managed views' copies.
-fn would_free(store: &Store, revisions: &[Resolved], gone: &[Gone]) -> Result<u64> {
-    let goes = |revision: &&Resolved| {
-        gone.iter().any(|g| g.model == revision.model && g.revision == revision.revision)
-    };
-    let going: Vec<_> = revisions.iter().filter(goes).collect();
-    let ids: Vec<_> = going.iter().map(|revision| revision.id).collect();
-    let blobs = store.index().read(|reader| {
-        let mut blobs = Vec::new();
-        reader.for_each_edge(|blob, edges| {
-            if edges.iter().all(|id| ids.contains(id)) {
-                blobs.push(blob);
-            }
-        })?;
-        Ok(blobs)
-    })?;
-    let mut links = std::collections::HashMap::new();
-    let mut bytes = 0;
-    for view in store.registered_views()? {
-        if view.path.starts_with(store.path())
-            && going.iter().any(|revision| revision.manifest == view.manifest)
-            && let Ok(dir) = Dir::open(&*store.layout().fs, &view.path)
-        {
-            bytes += count_links(&dir, &mut links)?;
-        }
-    }
-    for revision in &going {
-        match store.layout().manifests.stat(revision.manifest.to_string()) {
-            Ok(stat) => bytes += stat.allotted,
-            Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    for blob in blobs {
-        match store.layout().blobs.stat(blob.to_string()) {
-            Ok(stat) if stat.nlink <= 1 + links.get(&stat.ino).copied().unwrap_or(0) => {
-                bytes += stat.allotted;
-            }
-            Ok(_) => {}
-            Err(e) if e.is_not_found() => {}
-            Err(e) => return Err(e.into()),
-        }
-    }
-    Ok(bytes)
-}
-
-/// Counts, per inode, the links of a managed view, and returns the bytes of its own files.
-fn count_links(
-    dir: &Dir,
-    links: &mut std::collections::HashMap<u64, u64>,
-) -> crate::fs::Result<u64> {
-    let mut bytes = 0;
-    for entry in dir.list()? {
-        if entry.kind == Kind::Dir {
-            bytes += count_links(&dir.open_dir(&entry.name)?, links)?;
-            continue;
-        }
-        let stat = dir.stat(&entry.name)?;
-        if stat.nlink == 1 {
-            bytes += stat.allotted;
-        } else {
-            *links.entry(stat.ino).or_default() += 1;
-        }
-    }
-    Ok(bytes)
 }

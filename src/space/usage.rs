@@ -59,14 +59,18 @@ pub fn usage(store: &Store) -> Result<Usage> {
             }
         })
     })?;
-    let mut seen = HashSet::new();
     Ok(Usage {
         apparent: models.iter().map(|model| model.apparent).sum(),
         exclusive: models.iter().map(|model| model.revision.exclusive).sum(),
         shared,
-        physical: measure(&store.layout().root, &mut seen)?,
+        physical: physical(store)?,
         models,
     })
+}
+
+/// Bytes allotted to everything in the store's directory, each inode counted once.
+pub(super) fn physical(store: &Store) -> Result<u64> {
+    Ok(measure(&store.layout().root, &mut HashSet::new())?)
 }
 
 /// Bytes allotted below `dir` and to itself. Inodes with several names are counted at the first.

@@ -33,14 +33,20 @@ pub(crate) enum Removal {
     Removed,
     /// A running process holds a lease.
     Leased,
+    /// The user pinned it.
+    Pinned,
     /// Somebody else removed it.
     Gone,
 }
 
 impl Store {
     /// G1's first half for one revision: drops its row, its edges and its refs, unless it is
-    /// leased.
-    pub(crate) fn remove_revision(&self, revision: &Resolved) -> Result<Removal> {
+    /// leased, or pinned and not `even_pinned`.
+    pub(crate) fn remove_revision(
+        &self,
+        revision: &Resolved,
+        even_pinned: bool,
+    ) -> Result<Removal> {
         self.check_writable()?;
         // A manifest that cannot be read names no blobs: then all edges are looked through.
         let blobs = match self.read_manifest(&revision.manifest) {
@@ -58,12 +64,16 @@ impl Store {
             lease_locks.push(lock);
         }
         let current = writer.revision(revision.id).map_err(error)?;
-        if current.is_none_or(|row| row.manifest != revision.manifest) {
+        let Some(row) = current.filter(|row| row.manifest == revision.manifest) else {
             return Ok(Removal::Gone);
+        };
+        if row.pinned && !even_pinned {
+            return Ok(Removal::Pinned);
         }
         let refs = writer.remove_revision(revision.id, &blobs).map_err(error)?;
         writer.commit().map_err(error)?;
 
+        self.forget_pin(&revision.model, &revision.revision);
         // Should, not must: a rebuild leaves out refs to revisions that are gone.
         if let Ok(dir) = self.layout.refs.open_dir(revision.model.dir_name()) {
             for name in refs {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::gc::blob_name;
 use super::index::{Index, PATIENCE, RevisionRow, Stamp};
 use super::layout::{self, Access, INDEX, Layout};
-use super::{Result, Store};
+use super::{Result, Store, pin};
 use crate::digest::BlobHash;
 use crate::error::StoreError;
 use crate::fs::real::RealFs;
@@ -97,7 +97,8 @@ fn fill(layout: &Layout, index: &Index) -> Result<Rebuilt> {
             }
         };
         let added = layout.manifests.stat(name.to_string())?.mtime_ns.div_euclid(1_000_000_000);
-        let row = RevisionRow::new(&manifest, name, added);
+        let mut row = RevisionRow::new(&manifest, name, added);
+        row.pinned = pin::is_noted(layout, &row.model, &row.revision);
         blobs.extend(stamps.iter().map(|(blob, _)| *blob));
         let write = || {
             let id = writer.insert_revision(&row, &stamps)?;

@@ -6,6 +6,7 @@
 mod process;
 
 mod adding;
+mod evict;
 mod hostile;
 mod integrity;
 mod listing;

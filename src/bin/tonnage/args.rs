@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
-    add, checkout, completions, config, demo, du, fsck, gc, ls, names, outdated, path, pull, rm,
-    show, verify, why,
+    add, checkout, completions, config, demo, du, evict, fsck, gc, ls, names, outdated, path, pin,
+    pull, rm, show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -68,6 +68,12 @@ pub enum Command {
     Verify(verify::Args),
     /// Remove models and free what only they need
     Rm(rm::Args),
+    /// Remove what was not used for long, until the store is small enough
+    Evict(evict::Args),
+    /// Keep a model when others are evicted
+    Pin(pin::Args),
+    /// Give a pinned model free
+    Unpin(pin::Args),
     /// Free what no model needs
     Gc(gc::Args),
     /// Check the store's own books, or write them anew

@@ -11,6 +11,7 @@ mod config;
 mod context;
 mod demo;
 mod du;
+mod evict;
 mod fail;
 mod fsck;
 mod gc;
@@ -21,6 +22,7 @@ mod names;
 mod out;
 mod outdated;
 mod path;
+mod pin;
 mod pull;
 mod rm;
 mod screen;
@@ -61,6 +63,9 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Checkout(args) => checkout::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Rm(args) => rm::run(args, context),
+        Command::Evict(args) => evict::run(args, context),
+        Command::Pin(args) => pin::run(args, context, true),
+        Command::Unpin(args) => pin::run(args, context, false),
         Command::Gc(args) => gc::run(args, context),
         Command::Fsck(args) => fsck::run(args, context),
         Command::Du(args) => du::run(args, context),

@@ -25,7 +25,7 @@ pub struct Args {
     /// Models; behind an @ the ref, the revision or its first digits
     #[arg(required = true, value_name = "MODEL")]
     models: Vec<ModelSpec>,
-    /// Also what is checked out; the checked-out files stay
+    /// Also what is pinned or checked out; the checked-out files stay
     #[arg(long)]
     force: bool,
     /// Only say what would happen
@@ -54,8 +54,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let name = listing::name(&kept.model, &kept.revision);
         context.out.note(&format!("{name} stays: {}", kept.why));
     }
-    let viewed = freed.kept.iter().any(|kept| kept.why.contains("view"));
-    context.out.hint(if viewed {
+    let because = |word| freed.kept.iter().any(|kept| kept.why.contains(word));
+    context.out.hint(if because("pinned") {
+        "`tonnage unpin` it first, or use --force"
+    } else if because("view") {
         "remove that directory first, or use --force: its files stay"
     } else {
         "try again when the program that uses it is done"

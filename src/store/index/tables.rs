@@ -124,6 +124,12 @@ impl RevisionRow {
         }
     }
 
+    pub(super) fn value(&self) -> <RevisionValue as redb::Value>::SelfType<'_> {
+        let Self { model, revision, manifest, files, size, added, pinned } = self;
+        let manifest = *manifest.as_bytes();
+        (model.as_str(), revision.as_str(), manifest, *files, *size, *added, *pinned)
+    }
+
     pub(super) fn from_value(
         (model, revision, manifest, files, size, added, pinned): (
             &str,

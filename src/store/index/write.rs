@@ -93,11 +93,9 @@ impl Writer {
     fn new_revision(&self, row: &RevisionRow) -> Result<RevisionId> {
         let mut table = self.0.open_table(REVISIONS)?;
         let id = table.last()?.map_or(1, |(id, _)| id.value() + 1);
-        let (model, revision) = (row.model.as_str(), row.revision.as_str());
-        let manifest = *row.manifest.as_bytes();
-        table
-            .insert(id, (model, revision, manifest, row.files, row.size, row.added, row.pinned))?;
-        self.0.open_table(BY_MODEL)?.insert((model, revision), id)?;
+        table.insert(id, row.value())?;
+        let name = (row.model.as_str(), row.revision.as_str());
+        self.0.open_table(BY_MODEL)?.insert(name, id)?;
         Ok(id)
     }
 
@@ -111,12 +109,8 @@ impl Writer {
         let mut former = self.0.open_multimap_table(FORMER)?;
         former.insert(id, before.manifest.as_bytes())?;
         former.remove(id, row.manifest.as_bytes())?;
-        let (model, revision) = (row.model.as_str(), row.revision.as_str());
-        let manifest = *row.manifest.as_bytes();
-        self.0.open_table(REVISIONS)?.insert(
-            id,
-            (model, revision, manifest, row.files, row.size, before.added, before.pinned),
-        )?;
+        let row = RevisionRow { added: before.added, pinned: before.pinned, ..row.clone() };
+        self.0.open_table(REVISIONS)?.insert(id, row.value())?;
         Ok(())
     }
 
@@ -173,6 +167,26 @@ impl Writer {
             refs.remove((row.model.as_str(), name.as_str()))?;
         }
         Ok(gone)
+    }
+
+    /// Whether that changed something; `None` when the number is not this revision's.
+    pub fn set_pinned(
+        &self,
+        id: RevisionId,
+        model: &ModelId,
+        revision: &Revision,
+        pinned: bool,
+    ) -> Result<Option<bool>> {
+        let Some(row) = self.revision(id)? else { return Ok(None) };
+        // A rebuild gives new numbers.
+        if row.model != *model || row.revision != *revision {
+            return Ok(None);
+        }
+        if row.pinned != pinned {
+            let row = RevisionRow { pinned, ..row };
+            self.0.open_table(REVISIONS)?.insert(id, row.value())?;
+        }
+        Ok(Some(row.pinned != pinned))
     }
 
     #[cfg(feature = "hub")]

@@ -62,7 +62,7 @@ fn a_revision_comes_back_over_its_dying_blobs() {
     let disk = world(&[&a, &b], |store| {
         a.add(store, Take::Auto).unwrap();
         b.add(store, Take::Auto).unwrap();
-        store.remove_revision(&a.resolve(store).unwrap()).unwrap();
+        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
     });
     import("import, dying", disk, &a, &[b], Take::Auto);
 }

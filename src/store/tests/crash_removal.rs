@@ -62,8 +62,8 @@ fn a_collection_takes_only_garbage() {
         twins.add(store, Take::Auto).unwrap();
         a.managed(store).unwrap();
         // Dying rows, a managed view of what is gone, and below an orphan and a dead import.
-        store.remove_revision(&a.resolve(store).unwrap()).unwrap();
-        store.remove_revision(&twins.resolve(store).unwrap()).unwrap();
+        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
+        store.remove_revision(&twins.resolve(store).unwrap(), false).unwrap();
     });
     let orphan = b"left by a killed import";
     disk.write_file(format!("/store/blobs/{}", blake3::hash(orphan).to_hex()), orphan);

@@ -91,7 +91,7 @@ fn a_collector_takes_nothing_from_an_import() {
     let disk = world(&[&a, &b], |store| {
         a.add(store, Take::Auto).unwrap();
         b.add(store, Take::Auto).unwrap();
-        store.remove_revision(&a.resolve(store).unwrap()).unwrap();
+        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
     });
     interleave("import, visited by gc", &disk, &adds(&a), &collects(), |host, guest| {
         both(host, guest)?;
@@ -164,7 +164,7 @@ fn an_import_loses_nothing_to_a_collector_it_visits() {
     let disk = world(&[&a, &b], |store| {
         a.add(store, Take::Auto).unwrap();
         b.add(store, Take::Auto).unwrap();
-        store.remove_revision(&a.resolve(store).unwrap()).unwrap();
+        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
     });
     interleave("gc, visited by an import", &disk, &collects(), &adds(&a), |host, guest| {
         both(host, guest)?;

@@ -1,0 +1,106 @@
+//! `tonnage evict`
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytesize::ByteSize;
+use serde_json::json;
+use tonnage::error::ErrorKind;
+use tonnage::space::{EvictGoal, Evicted, evict};
+
+use crate::context::Context;
+use crate::fail::{Exit, Failure};
+use crate::listing;
+use crate::rm;
+use crate::text::{plain, size};
+
+#[derive(clap::Args)]
+#[command(
+    group(clap::ArgGroup::new("goal").required(true).multiple(false)),
+    after_help = "Examples:
+  tonnage evict --max-size 200GB --dry-run
+  tonnage evict --older-than 30d
+
+Whole revisions go, the least recently used first. What is pinned, checked out
+somewhere or used by a running program stays. Adding, pulling, checking out and
+asking for the path of a model are uses."
+)]
+pub struct Args {
+    /// Until the store takes at most so much of the disk: 200GB, 1TiB
+    #[arg(long, value_name = "SIZE", group = "goal")]
+    max_size: Option<ByteSize>,
+    /// What was not used for so long: 30d, 12h
+    #[arg(long, value_name = "AGE", group = "goal", value_parser = age)]
+    older_than: Option<Duration>,
+    /// Only say what would happen
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// A number and a unit.
+fn age(text: &str) -> Result<Duration, String> {
+    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(at);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "w" => 7 * 86_400,
+        _ => return Err("write a number and s, m, h, d or w, such as 30d".to_owned()),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| "the number is missing or too large".to_owned())?;
+    let seconds = number.checked_mul(seconds).filter(|s| i64::try_from(*s).is_ok());
+    seconds.map(Duration::from_secs).ok_or("that is longer than time is kept for".to_owned())
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
+    let store = if args.dry_run { context.read()? } else { context.change()? };
+    let goal = match (args.max_size, args.older_than) {
+        (Some(most), _) => EvictGoal::MaxBytes(most.as_u64()),
+        (None, age) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let time = now.saturating_sub(age.unwrap_or_default()).as_secs();
+            EvictGoal::UsedSince(i64::try_from(time).unwrap_or(i64::MAX))
+        }
+    };
+    let evicted = evict(&store, goal, args.dry_run)?;
+    let mut object = rm::to_json(&evicted.freed);
+    if let Some(object) = object.as_object_mut() {
+        object.insert("size_before".to_owned(), json!(evicted.before));
+        object.insert("size_after".to_owned(), json!(evicted.after));
+    }
+    context.out.summary(&object, || describe(&evicted, args.dry_run));
+    for kept in &evicted.freed.kept {
+        let name = listing::name(&kept.model, &kept.revision);
+        context.out.note(&format!("{name} stays: {}", kept.why));
+    }
+    match goal {
+        EvictGoal::MaxBytes(most) if evicted.missed(goal) => {
+            context.out.hint(&format!(
+                "the store is {} above {}: unpin, stop or remove what keeps the others",
+                size(evicted.after - most),
+                size(most)
+            ));
+            Ok(Exit::Failed(ErrorKind::NoSpace))
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn describe(evicted: &Evicted, dry_run: bool) -> String {
+    let (removed, bytes, takes) = if dry_run {
+        ("would evict", "would free", "would take")
+    } else {
+        ("evicted", "freed", "takes")
+    };
+    let mut text = String::new();
+    for gone in &evicted.freed.gone {
+        let name = listing::name(&gone.model, &gone.revision);
+        let _ = writeln!(text, "{removed} {}", plain(&name));
+    }
+    let (freed, after) = (size(evicted.freed.freed_bytes), size(evicted.after));
+    let _ = writeln!(text, "{bytes} {freed}; the store {takes} {after}");
+    text
+}
