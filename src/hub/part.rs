@@ -234,10 +234,14 @@ impl Part {
     /// Writes bytes of a group that the caller took.
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), FsError> {
         // The file system lets one writer in at a time, and lets the others spin.
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let _turn = self.turn();
         self.durable.store(false, Ordering::SeqCst);
         self.unflushed.fetch_add(bytes.len() as u64, Ordering::SeqCst);
         self.file.write_at(bytes, offset)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True when at least so many bytes are to be made durable, and the caller must see to it.
@@ -248,11 +252,18 @@ impl Part {
 
     /// Makes durable what was written so far.
     pub fn flush(&self) -> Result<(), FsError> {
+        // Between two writes: a sync that begins within one may miss its bytes, and have the time of
+        // change that they set.
+        let turn = self.turn();
+        self.durable.store(false, Ordering::SeqCst);
         self.unflushed.store(0, Ordering::SeqCst);
+        drop(turn);
         let done = self.file.sync();
+        let turn = self.turn();
         if done.is_ok() && self.unflushed.load(Ordering::SeqCst) == 0 {
             self.durable.store(true, Ordering::SeqCst);
         }
+        drop(turn);
         self.flushing.store(false, Ordering::SeqCst);
         done
     }

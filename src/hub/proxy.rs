@@ -57,9 +57,15 @@ impl Proxies {
             // An address is something, too.
             return Ok(Some(Self::default()));
         }
-        let all = proxy("ALL_PROXY").transpose()?;
-        let http = proxy("HTTP_PROXY").transpose()?.or_else(|| all.clone());
-        let https = proxy("HTTPS_PROXY").transpose()?.or(all);
+        let mut http = proxy("HTTP_PROXY").transpose()?;
+        let mut https = proxy("HTTPS_PROXY").transpose()?;
+        // Where both are named it is for other programs, and may be of a kind that this one has no
+        // use for.
+        if http.is_none() || https.is_none() {
+            let all = proxy("ALL_PROXY").transpose()?;
+            http = http.or_else(|| all.clone());
+            https = https.or(all);
+        }
         if http.is_none() && https.is_none() {
             return Ok(None);
         }
@@ -176,6 +182,14 @@ mod tests {
             assert_eq!(from(none).unwrap(), None, "{none:?}");
         }
         assert_eq!(from(&[("REQUEST_METHOD", "GET"), ("HTTP_PROXY", "evil:1")]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_proxy_for_all_that_nothing_uses_may_be_of_any_kind() {
+        let socks = ("all_proxy", "socks5://127.0.0.1:7890");
+        let both = [("http_proxy", "http://h:1"), ("https_proxy", "http://h:2"), socks];
+        assert_eq!(of(&both, "https://hub.test/x").unwrap(), "http://h:2");
+        assert!(from(&[("http_proxy", "http://h:1"), socks]).is_err());
     }
 
     #[test]

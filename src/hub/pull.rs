@@ -17,6 +17,8 @@ use crate::store::{Resolved, Store, partial};
 
 /// How often another process's lock is asked for.
 const ASK: Duration = Duration::from_millis(100);
+/// After so many questions it looks again at what is missing.
+const LOOK: u32 = 50;
 
 /// What came of a pull.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +80,8 @@ impl Pull<'_> {
             return self.point(here).await;
         }
         let name = partial::dir_name(&self.request.model, &self.listing.commit);
-        let missing = self.missing(&here);
-        match self.fetch(&name, &missing).await {
+        let mut missing = self.missing(&here);
+        match self.fetch(&name, &mut missing).await {
             Err(e @ PullError::InsufficientSpace { .. }) => Err(e),
             Err(e) if e.kind() == ErrorKind::NoSpace => {
                 let store = self.store.clone();
@@ -89,7 +91,7 @@ impl Pull<'_> {
         }
     }
 
-    async fn fetch(&self, name: &str, missing: &Missing) -> Result<Pulled, PullError> {
+    async fn fetch(&self, name: &str, missing: &mut Missing) -> Result<Pulled, PullError> {
         let import = Arc::new(self.begin(name, missing).await?);
         // What another process did while this one waited.
         let here = self.look().await?;
@@ -135,7 +137,7 @@ impl Pull<'_> {
     fn pulled(&self, revision: Resolved) -> Pulled {
         let mut seen = HashSet::new();
         let distinct = self.listing.selected.iter().filter(|file| seen.insert(file.upstream));
-        let bytes = distinct.map(|file| file.size).sum();
+        let bytes = distinct.map(|file| file.size).fold(0, u64::saturating_add);
         let files = self.listing.selected.len() as u64;
         self.progress.set((files, bytes), (files, bytes));
         self.progress.set_stage(Stage::Done);
@@ -157,9 +159,11 @@ impl Pull<'_> {
         missing.map(|file| (file.upstream, file.size)).collect()
     }
 
-    /// Gets the pull's directory, when it is this pull's turn.
-    async fn begin(&self, name: &str, missing: &Missing) -> Result<Import, PullError> {
-        let total: u64 = self.listing.selected.iter().map(|file| file.size).sum();
+    /// Gets the pull's directory, when it is this pull's turn. What others fetch meanwhile is not
+    /// missing any more.
+    async fn begin(&self, name: &str, missing: &mut Missing) -> Result<Import, PullError> {
+        let sizes = self.listing.selected.iter().map(|file| file.size);
+        let total = sizes.fold(0, u64::saturating_add);
         let files = self.listing.selected.len() as u64;
         let mut waited = 0_u32;
         loop {
@@ -172,14 +176,17 @@ impl Pull<'_> {
                 Turn::Theirs(other) => other,
             };
             if let Some(other) = other {
+                if waited > 0 && waited.is_multiple_of(LOOK) {
+                    *missing = self.missing(&self.look().await?);
+                }
                 self.progress.set_stage(Stage::Waiting);
                 if waited.is_multiple_of(5) {
                     let (store, missing) = (self.store.clone(), missing.clone());
-                    let left: u64 = blocking(move || {
+                    let left = blocking(move || {
                         let Some(dir) = store.pull_dir(&other)? else { return Ok(0) };
                         let left =
                             missing.iter().map(|(u, size)| size - partial::have(&dir, u, *size));
-                        Ok(left.sum())
+                        Ok(left.fold(0, u64::saturating_add))
                     })
                     .await?;
                     self.progress.set((files, total), (0, total.saturating_sub(left)));

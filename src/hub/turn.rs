@@ -40,11 +40,11 @@ pub(super) fn turn(
         return Ok(Turn::Theirs(None));
     }
     let all = missing.values().fold(0, |sum: u64, size| sum.saturating_add(*size));
-    for (other, list) in store.pulls_under_way()? {
+    for (other, list) in store.pulls_under_way(name)? {
         let listed: HashSet<_> = list.files.iter().map(|file| file.upstream).collect();
         let shared = listed.iter().filter_map(|upstream| missing.get(upstream));
         // For less it is not worth to wait until the other one has all that it wants.
-        if other != name && shared.fold(0, |sum: u64, size| sum.saturating_add(*size)) > all / 2 {
+        if shared.fold(0, |sum: u64, size| sum.saturating_add(*size)) > all / 2 {
             return Ok(Turn::Theirs(Some(other)));
         }
     }

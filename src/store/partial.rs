@@ -244,12 +244,15 @@ impl Store {
         Ok(freed)
     }
 
-    /// The pulls that running processes have, by their directories' names.
+    /// The pulls that running processes have, but for `own`, by their directories' names.
     #[cfg(feature = "hub")]
-    pub(crate) fn pulls_under_way(&self) -> Result<Vec<(String, List)>> {
+    pub(crate) fn pulls_under_way(&self, own: &str) -> Result<Vec<(String, List)>> {
         let mut found = Vec::new();
         for entry in self.layout.staging.list()? {
             let Some(name) = entry.name.to_str().filter(|name| is_pull(name)) else { continue };
+            if name == own {
+                continue;
+            }
             let Ok(dir) = self.layout.staging.open_dir(name) else { continue };
             if is_held(&dir)?
                 && let Some(list) = read_list(&dir)

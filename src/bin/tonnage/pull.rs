@@ -136,8 +136,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     finish(&args, context, &store, &revision, report)
 }
 
-/// Runs what talks to the hub over at most `jobs` connections, with what a person sees of it
-/// meanwhile.
+/// Runs what talks to the hub, with what a person sees of it meanwhile; at most `jobs` files are
+/// under way at once.
 pub fn drive<T, E: Into<Failure>>(
     context: &Context,
     jobs: u16,

@@ -9,9 +9,10 @@
 //! still, and a power loss cannot bring back that time without those bytes. A note proves itself by
 //! a checksum over itself and the chaining values that were found right; one that does not is none.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
-use super::{Group, Part};
+use super::{Group, Part, State};
 use crate::digest::Upstream;
 use crate::digest::tree::Cv;
 use crate::error::FsError;
@@ -31,24 +32,27 @@ impl Part {
     /// Notes how far it is digested, if that is of use to the next process. Nothing is lost when the
     /// note cannot be written but that process's time.
     pub fn note(&self, hasher: &Hasher) {
-        let unflushed = self.unflushed.load(Ordering::SeqCst);
-        if unflushed > 0 || !self.durable.load(Ordering::SeqCst) {
-            return;
-        }
-        let Ok(stat) = self.file.stat() else { return };
-        let state = self.state();
-        if state.is_complete() {
-            let note = note(&self.upstream, state.digested, &stat, hasher, &state.cvs);
-            drop(state);
-            let _ = self.noted.write_at(&note, 0);
-        }
+        self.note_with(self.state(), hasher);
     }
 
     /// The same, unless a thread is digesting it: that thread notes it.
     pub fn note_idle(&self) {
+        // The state first, as a worker that leads takes them: the other way round two would wait for
+        // each other.
+        let state = self.state();
         if let Ok(hasher) = self.hasher.try_lock() {
-            self.note(&hasher);
+            self.note_with(state, &hasher);
         }
+    }
+
+    fn note_with(&self, state: MutexGuard<'_, State>, hasher: &Hasher) {
+        if !state.is_complete() || !self.durable.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(stat) = self.file.stat() else { return };
+        let note = note(&self.upstream, state.digested, &stat, hasher, &state.cvs);
+        drop(state);
+        let _ = self.noted.write_at(&note, 0);
     }
 
     /// Whether a note is due after the group that was digested last.
@@ -66,6 +70,10 @@ impl Part {
         // What cannot be read is no note.
         let Ok(found) = self.noted.read_all(MAX) else { return self.noted.set_len(0) };
         let stat = self.file.stat()?;
+        // The same digits may be listed with another size by now.
+        if stat.size != self.size {
+            return Ok(());
+        }
         let Some((digested, hasher)) = read(&found, &self.upstream, &stat, &state.cvs) else {
             return Ok(());
         };

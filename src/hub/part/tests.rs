@@ -288,3 +288,61 @@ fn opening_a_whole_part_leaves_its_times_on_a_real_disk() {
         assert_eq!(Part::open(&dir, &upstream(), SIZE).unwrap().state().digested, 5);
     }
 }
+
+#[test]
+fn a_note_is_of_a_file_of_the_size_that_is_wanted() {
+    let disk = SimDisk::new();
+    let dir = dir(&disk);
+    let part = digested(&dir, 5);
+    part.note(&part.hasher());
+    drop(part);
+    // As many groups, and one byte more.
+    let part = Part::open(&dir, &upstream(), SIZE + 1).unwrap();
+    assert_eq!(part.state().digested, 0);
+}
+
+#[test]
+fn a_sync_does_not_begin_within_a_write() {
+    let disk = SimDisk::new();
+    let part = digested(&dir(&disk), 1);
+    // As one who writes does.
+    let turn = part.turn();
+    part.durable.store(false, Ordering::SeqCst);
+    part.unflushed.store(10, Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let flush = scope.spawn(|| part.flush().unwrap());
+        // It has every opportunity to do wrong.
+        for _ in 0..10_000 {
+            std::thread::yield_now();
+        }
+        assert_eq!(part.unflushed.load(Ordering::SeqCst), 10, "its bytes may not be covered");
+        drop(turn);
+        flush.join().unwrap();
+    });
+    assert!(part.durable.load(Ordering::SeqCst));
+}
+
+#[test]
+fn who_notes_and_who_leads_do_not_wait_for_each_other() {
+    let disk = SimDisk::new();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    part.flush().unwrap();
+    let part = std::sync::Arc::new(part);
+    let (done, ended) = std::sync::mpsc::channel();
+    for leads in [true, false] {
+        let (part, done) = (part.clone(), done.clone());
+        std::thread::spawn(move || {
+            for _ in 0..50_000 {
+                if !leads {
+                    part.note_idle();
+                } else if part.lead(0).is_some() {
+                    part.unlead();
+                }
+            }
+            done.send(()).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        ended.recv_timeout(std::time::Duration::from_secs(120)).expect("they wait for ever");
+    }
+}

@@ -80,7 +80,7 @@ fn one_decides_at_a_time() {
     waits_for(&store, &commit('a', &[9]), None);
     drop(staging);
     let import = begins(&store, &commit('a', &[9]));
-    assert_eq!(store.pulls_under_way().unwrap().len(), 1, "it has said what it fetches");
+    assert_eq!(store.pulls_under_way("").unwrap().len(), 1, "it has said what it fetches");
     drop(import);
 }
 
