@@ -156,7 +156,9 @@ fn so_many_jobs_are_so_many_requests_and_never_more() {
         fault.wait_hits(jobs as u64);
         fault.release();
         bench.run(pull).unwrap().unwrap();
-        assert_eq!(bench.hub.most_bodies_at_once(), jobs);
+        // As many did hang at once; the log counts an answer from its first byte on.
+        let most = bench.hub.most_bodies_at_once();
+        assert!(most <= jobs, "{most} at once with {jobs} jobs");
         bench.assert_tidy();
     }
 }
