@@ -94,7 +94,15 @@ fn a_short_name_of_ones_own_is_its_model_everywhere() {
     assert_eq!(pulled["model"], MODEL, "before the built-in name");
     let pulled = world.ok(&["pull", "mine@main", "--json"]).json();
     assert_eq!(pulled["ref"], "main", "what is written behind the @ holds");
-    for args in [&["show", "mine"][..], &["verify", "mine"], &["path", "d"], &["outdated", "d"]] {
+    for args in [
+        &["show", "mine"][..],
+        &["ls", "mine"],
+        &["verify", "mine"],
+        &["path", "d"],
+        &["outdated", "d"],
+        &["pin", "mine"],
+        &["unpin", "mine"],
+    ] {
         world.ok(args);
     }
     world.ok(&["checkout", "mine", "out"]);

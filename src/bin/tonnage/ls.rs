@@ -9,6 +9,7 @@ use tonnage::views::{ManagedViews, managed_views};
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing::{self, Model};
+use crate::names;
 use crate::out::Out;
 use crate::table::Table;
 use crate::text;
@@ -32,7 +33,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return partials(&store, &context.out);
     }
     let listed = match &args.model {
-        Some(spec) => listing::find(&store, spec)?,
+        Some(spec) => listing::find(&store, &names::expand(context, &store, spec)?)?,
         None => store.list()?,
     };
     let managed = if context.out.json { managed_views(&store)? } else { ManagedViews::default() };

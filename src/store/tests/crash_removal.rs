@@ -3,6 +3,7 @@
 use super::check::{Expect, Look};
 use super::torture::{Doing, Scenario};
 use super::world::{self, world};
+use crate::space::{self, EvictGoal};
 use crate::store::{Store, Take};
 use crate::views::ViewOptions;
 
@@ -47,6 +48,60 @@ fn a_view_outlives_the_model_it_was_made_from() {
             ..Expect::default()
         },
         after: Expect { must: vec![b], views, ..Expect::default() },
+        repeatable: true,
+        reads: false,
+    }
+    .run();
+}
+
+#[test]
+fn an_eviction_of_everything_leaves_what_is_pinned() {
+    let (a, b) = (world::a(), world::b());
+    let disk = world(&[&a, &b], |store| {
+        a.add(store, Take::Auto).unwrap();
+        b.add(store, Take::Auto).unwrap();
+        a.managed(store).unwrap();
+        store.set_pinned(&b.resolve(store).unwrap(), true).unwrap();
+    });
+    let evict = |store: &Store| {
+        let evicted = space::evict(store, EvictGoal::MaxBytes(0), false);
+        evicted.map(drop).map_err(|e| e.to_string())
+    };
+    Scenario {
+        name: "evict, one of two pinned",
+        disk,
+        doing: Doing::InStore(&evict),
+        before: Expect { must: vec![b.clone()], may: vec![a], ..Expect::default() },
+        after: Expect { must: vec![b], ..Expect::default() },
+        repeatable: true,
+        reads: false,
+    }
+    .run();
+}
+
+#[test]
+fn a_pin_costs_nothing_whatever_happens() {
+    let (a, b) = (world::a(), world::b());
+    let disk = world(&[&a, &b], |store| {
+        a.add(store, Take::Auto).unwrap();
+        b.add(store, Take::Auto).unwrap();
+        store.set_pinned(&b.resolve(store).unwrap(), true).unwrap();
+    });
+    let swap = |store: &Store| {
+        let set = |model: &world::Model, pinned| match model.resolve(store) {
+            Some(revision) => store.set_pinned(&revision, pinned).map_err(|e| e.to_string()),
+            None => Err("the model is gone".to_owned()),
+        };
+        set(&a, true)?;
+        set(&b, false).map(drop)
+    };
+    let expect = Expect { must: vec![a.clone(), b.clone()], ..Expect::default() };
+    Scenario {
+        name: "pin and unpin",
+        disk,
+        doing: Doing::InStore(&swap),
+        before: expect.clone(),
+        after: expect,
         repeatable: true,
         reads: false,
     }
