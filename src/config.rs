@@ -68,6 +68,12 @@ impl Settings {
             let before = text.get(..e.span().map_or(0, |span| span.start)).unwrap_or(text);
             // The message may have lines of its own: what was expected, and where.
             let why = e.message().replace('\n', ", ");
+            let value = e.span().and_then(|span| text.get(span)).unwrap_or_default();
+            let why = if why.contains("://") && value.contains('@') {
+                "a value that does not fit; it is not shown, for a password may be in it".to_owned()
+            } else {
+                why
+            };
             ConfigError::Invalid { path: path.into(), line: line_after(before.as_bytes()), why }
         })?;
         Ok(Self {

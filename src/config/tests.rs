@@ -39,6 +39,8 @@ fn what_is_wrong_is_told_with_its_line_and_what_is_allowed() {
         ("hub = \"http://a\"", 1, "expected the section [hub]"),
         ("[hub]\nendpoint = \"ftp://a\"", 2, "it must begin with https://"),
         ("[hub]\nendpoint = \"https://me:secret@a\"", 2, "name or password"),
+        ("hub = \"https://me:secret@a\"", 1, "not shown"),
+        ("[names]\nx = \"https://me:secret@h/m\"", 2, "not shown"),
         ("[names]\n\n\"org/name\" = \"org/other\"", 3, "short name"),
         ("[names]\n\"..\" = \"org/other\"", 2, "not allowed"),
         ("[names]\na = \"../etc\"", 2, "not allowed"),
