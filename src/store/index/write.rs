@@ -1,10 +1,10 @@
 //! Changes to the index. A [`Writer`] is one transaction: all of it happens, or none.
 
-use redb::{ReadableMultimapTable, ReadableTable, WriteTransaction};
+use redb::{ReadableMultimapTable, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::Result;
 use super::tables::{
-    BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, REFS, REVISIONS, RevisionId,
+    BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, Key, REFS, REVISIONS, RevisionId,
     RevisionRow, SHA256, SUBTREES, Stamp,
 };
 use crate::digest::tree::Cv;
@@ -255,20 +255,17 @@ impl Writer {
 
     /// Drops the upstream names of blobs that have no row any more.
     pub fn remove_dead_aliases(&self) -> Result<()> {
+        self.remove_dead(SHA256)?;
+        self.remove_dead(GIT_SHA1)
+    }
+
+    fn remove_dead<const N: usize>(
+        &self,
+        names: TableDefinition<&'static [u8; N], Key>,
+    ) -> Result<()> {
         let blobs = self.0.open_table(BLOBS)?;
         let mut dead = Vec::new();
-        let mut table = self.0.open_table(SHA256)?;
-        for entry in table.iter()? {
-            let (digest, blob) = entry?;
-            if blobs.get(blob.value())?.is_none() {
-                dead.push(*digest.value());
-            }
-        }
-        for digest in dead {
-            table.remove(&digest)?;
-        }
-        let mut dead = Vec::new();
-        let mut table = self.0.open_table(GIT_SHA1)?;
+        let mut table = self.0.open_table(names)?;
         for entry in table.iter()? {
             let (digest, blob) = entry?;
             if blobs.get(blob.value())?.is_none() {
