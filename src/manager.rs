@@ -33,6 +33,7 @@ mod task;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -41,8 +42,8 @@ use crate::error::{ManagerError, PullError, StoreError};
 use crate::hub::{self, Client, Config, Plan, PullProgress, PullRequest, Pulled};
 use crate::model::ModelSpec;
 use crate::progress::Progress;
-use crate::space::{self, Freed, RemoveOptions};
-use crate::store::{Access, Listed, Resolved, Store};
+use crate::space::{self, EvictGoal, EvictOptions, Evicted, Freed, RemoveOptions};
+use crate::store::{Access, Listed, Store, now};
 use crate::views::{self, ViewOptions};
 
 pub use group::DownloadGroup;
@@ -183,8 +184,8 @@ impl ModelManager {
         Ok(space::usage(&self.inner.store)?.physical)
     }
 
-    /// Removes a model, all of its revisions unless one is named, and what is there of a download
-    /// that was cancelled. What a running process or a view outside the store needs stays, and the
+    /// Removes a model for good, all of its revisions unless one is named, and what is there of a
+    /// download that was cancelled. What a running process or a view outside the store needs stays, and the
     /// result says so.
     ///
     /// # Errors
@@ -203,6 +204,38 @@ impl ModelManager {
             return Err(StoreError::NotFound { spec: spec.to_string() }.into());
         }
         Ok(Freed { freed_bytes, ..Freed::default() })
+    }
+
+    /// Removes every model that is neither pinned, nor used by a running process, nor presented by a
+    /// view outside the store, and every download that was cancelled or cut off.
+    ///
+    /// # Errors
+    /// [`ManagerError::Busy`], and what the store says.
+    pub fn clear_cache(&self) -> Result<Evicted> {
+        self.evict(EvictGoal::Everything)
+    }
+
+    /// Removes revisions, the least recently used first, until the store takes at most `max` bytes
+    /// of the disk. [`Evicted::after`] says how many it takes then; more than `max` when what is
+    /// pinned or in use needs more.
+    ///
+    /// # Errors
+    /// As [`clear_cache`](Self::clear_cache).
+    pub fn evict_to_fit(&self, max: u64) -> Result<Evicted> {
+        self.evict(EvictGoal::MaxBytes(max))
+    }
+
+    /// Removes the revisions that were not used for `age`.
+    ///
+    /// # Errors
+    /// As [`clear_cache`](Self::clear_cache).
+    pub fn evict_older_than(&self, age: Duration) -> Result<Evicted> {
+        let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
+        self.evict(EvictGoal::UsedSince(now().saturating_sub(age)))
+    }
+
+    fn evict(&self, goal: EvictGoal) -> Result<Evicted> {
+        Ok(space::evict(&self.inner.store, goal, EvictOptions::default())?)
     }
 
     /// A directory with the model's files, which the store keeps: made if it is not there. Its files
@@ -276,15 +309,6 @@ impl Drop for CancelOnDrop {
 
 /// Bytes that would come back if all revisions went that are neither pinned nor in use.
 fn evictable(store: &Store) -> Result<u64> {
-    let unpinned = store.list()?.into_iter().filter(|listed| !listed.pinned);
-    let revisions: Vec<_> = unpinned
-        .map(|listed| Resolved {
-            model: listed.model,
-            revision: listed.revision,
-            manifest: listed.manifest,
-            id: listed.id,
-        })
-        .collect();
-    let options = RemoveOptions { dry_run: true, force: false };
-    Ok(space::remove(store, &revisions, options)?.freed_bytes)
+    let options = EvictOptions { dry_run: true, ..EvictOptions::default() };
+    Ok(space::evict(store, EvictGoal::MaxBytes(0), options)?.freed.freed_bytes)
 }

@@ -6,7 +6,7 @@ mod remove;
 mod usage;
 mod why;
 
-pub use evict::{EvictGoal, Evicted, evict};
+pub use evict::{EvictGoal, EvictOptions, Evicted, evict};
 pub use remove::{Freed, Gone, Kept, RemoveOptions, collect, collectable, remove};
 pub use usage::{ModelUsage, Usage, usage};
 pub use why::{Need, Why, why};

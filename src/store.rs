@@ -16,6 +16,8 @@ pub(crate) mod partial;
 mod pin;
 mod rebuild;
 mod recovery;
+mod removal;
+mod trash;
 #[cfg(feature = "hub")]
 mod upstream;
 mod walk;
@@ -26,9 +28,8 @@ mod tests;
 pub use catalog::{Listed, Resolved};
 pub use fsck::{Fsck, Problem};
 pub use gc::Collected;
-pub(crate) use gc::{Removal, empty_dir};
+pub(crate) use gc::empty_dir;
 pub use holds::ExternalView;
-#[cfg(feature = "hub")]
 pub(crate) use ingest::now;
 pub use ingest::{AddOptions, Added, Take};
 pub use layout::Access;
@@ -37,6 +38,8 @@ pub(crate) use layout::CONFIG;
 pub use lease::Lease;
 pub use partial::{Partial, TIME_TO_LIVE};
 pub use rebuild::Rebuilt;
+pub(crate) use removal::{Removal, Removing};
+pub use trash::Trashed;
 
 use std::path::Path;
 use std::sync::Arc;

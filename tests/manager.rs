@@ -439,4 +439,16 @@ fn several_models_come_as_one_and_are_kept_and_removed() {
     assert!(!path.exists());
     let gone = bench.manager.path(model("org/b")).unwrap_err();
     assert_eq!(gone.kind(), ErrorKind::NotFound);
+
+    assert_eq!(bench.manager.evict_older_than(Duration::from_secs(3600)).unwrap().freed.gone, []);
+    let size = bench.manager.cache_size().unwrap();
+    let evicted = bench.manager.evict_to_fit(size - 1).unwrap();
+    assert_eq!((evicted.freed.gone.len(), evicted.before), (1, size));
+    assert_eq!(evicted.after, bench.manager.cache_size().unwrap());
+    let kept = bench.manager.cached_models().unwrap().pop().unwrap();
+    let kept = bench.manager.store().resolve(&kept.model.clone().into()).unwrap();
+    bench.manager.store().set_pinned(&kept, true).unwrap();
+    let cleared = bench.manager.clear_cache().unwrap();
+    assert_eq!((cleared.freed.gone.len(), cleared.freed.kept.len()), (3, 1));
+    assert_eq!(bench.manager.cached_models().unwrap().len(), 1);
 }

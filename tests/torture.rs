@@ -296,7 +296,7 @@ fn assert_tree(dir: &Path) {
 
 fn remove_one(store: &Store, rng: &mut fastrand::Rng) {
     let Some(revision) = some_revision(store, rng) else { return };
-    let options = RemoveOptions { dry_run: false, force: rng.u32(..4) == 0 };
+    let options = RemoveOptions { force: rng.u32(..4) == 0, ..RemoveOptions::default() };
     say(&format!("removing {} {}", revision.model, revision.revision));
     let freed = remove(store, std::slice::from_ref(&revision), options).unwrap();
     for gone in freed.gone {
@@ -720,7 +720,7 @@ fn hold_lease() {
 }
 
 fn remove_all(store: &Store, dry_run: bool) -> (usize, Vec<String>) {
-    let options = RemoveOptions { dry_run, force: true };
+    let options = RemoveOptions { dry_run, force: true, ..RemoveOptions::default() };
     let freed = remove(store, &all(store), options).unwrap();
     (freed.gone.len(), freed.kept.into_iter().map(|kept| kept.why).collect())
 }

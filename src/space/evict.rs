@@ -1,10 +1,12 @@
 //! Eviction: whole revisions go, the least recently used first.
 
+use std::time::Duration;
+
 use super::ledger::Ledger;
-use super::remove::{Freed, Kept, RemoveOptions, external_views, remove};
+use super::remove::{Freed, Kept, Order, RemoveOptions, carry_out, external_views};
 use super::usage::physical;
 use crate::error::StoreError;
-use crate::store::{Listed, Resolved, Store};
+use crate::store::{Listed, Resolved, Store, Trashed};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -17,6 +19,19 @@ pub enum EvictGoal {
     MaxBytes(u64),
     /// When no revision is left that was last used before this time, in seconds since the epoch.
     UsedSince(i64),
+    /// When nothing is left that may go, partial downloads among it.
+    Everything,
+}
+
+/// How to evict.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EvictOptions {
+    /// Only say what would happen.
+    pub dry_run: bool,
+    /// How long what is evicted can be brought back by [`Store::restore`]. Zero: it goes for good,
+    /// and with [`EvictGoal::Everything`] what is in the trash does, too. For
+    /// [`EvictGoal::MaxBytes`] the space is needed now: it is as if it were zero.
+    pub keep: Duration,
 }
 
 /// What came of an eviction.
@@ -34,14 +49,24 @@ pub struct Evicted {
 /// Evicts revisions until `goal` is reached, the least recently used first, and of those that were
 /// used in the same second the one that came first. A revision that is pinned, leased by a running
 /// process, or presented by an external view stays; the result says so of each that was in the way.
+/// Where bytes are needed, what is in the trash goes first, whatever its time.
 /// When all that may go has gone the goal may still be missed.
 ///
 /// # Errors
 /// [`StoreError::ReadOnly`], [`StoreError::Busy`], and what the index and the file system say.
-pub fn evict(store: &Store, goal: EvictGoal, dry_run: bool) -> Result<Evicted> {
+pub fn evict(store: &Store, goal: EvictGoal, options: EvictOptions) -> Result<Evicted> {
+    let EvictOptions { dry_run, mut keep } = options;
+    if matches!(goal, EvictGoal::MaxBytes(_)) {
+        keep = Duration::ZERO;
+    }
     let before = physical(store)?;
-    let plan = plan(store, goal, before)?;
-    let mut freed = remove(store, &plan.going, RemoveOptions { dry_run, force: false })?;
+    let plan = plan(store, goal, before, keep)?;
+    let order = Order {
+        revisions: &plan.going,
+        purge: &plan.purged,
+        partials: goal == EvictGoal::Everything,
+    };
+    let mut freed = carry_out(store, &order, RemoveOptions { dry_run, force: false, keep })?;
     // What a process began to use, or somebody pinned, since the plan was made is in there already.
     freed.kept.splice(0..0, plan.kept);
     let after = if dry_run { before.saturating_sub(freed.freed_bytes) } else { physical(store)? };
@@ -49,20 +74,34 @@ pub fn evict(store: &Store, goal: EvictGoal, dry_run: bool) -> Result<Evicted> {
 }
 
 struct Plan {
+    /// From the trash.
+    purged: Vec<Trashed>,
     going: Vec<Resolved>,
     kept: Vec<Kept>,
 }
 
-fn plan(store: &Store, goal: EvictGoal, mut bytes: u64) -> Result<Plan> {
+fn plan(store: &Store, goal: EvictGoal, mut bytes: u64, keep: Duration) -> Result<Plan> {
     let mut listed = store.list()?;
     listed.sort_unstable_by_key(|one| (one.last_used, one.id));
     let views = store.live_views()?;
     let mut ledger = Ledger::new(store)?;
-    let mut plan = Plan { going: Vec::new(), kept: Vec::new() };
+    let mut plan = Plan { purged: Vec::new(), going: Vec::new(), kept: Vec::new() };
+    for one in store.trashed()? {
+        let goes = match goal {
+            EvictGoal::MaxBytes(most) => bytes > most,
+            EvictGoal::UsedSince(_) => false,
+            EvictGoal::Everything => keep.is_zero(),
+        };
+        if goes {
+            bytes = bytes.saturating_sub(ledger.take_from_trash(one.id, &one.manifest)?);
+            plan.purged.push(one);
+        }
+    }
     for one in listed {
         let reached = match goal {
             EvictGoal::MaxBytes(most) => bytes <= most,
             EvictGoal::UsedSince(time) => one.last_used >= time,
+            EvictGoal::Everything => false,
         };
         if reached {
             break;
@@ -84,7 +123,7 @@ fn plan(store: &Store, goal: EvictGoal, mut bytes: u64) -> Result<Plan> {
                 plan.kept.push(Kept { model: revision.model, revision: revision.revision, why });
             }
             None => {
-                bytes = bytes.saturating_sub(ledger.take(&revision)?);
+                bytes = bytes.saturating_sub(ledger.take(&revision)?.all());
                 plan.going.push(revision);
             }
         }
@@ -98,7 +137,7 @@ impl Evicted {
     pub fn missed(&self, goal: EvictGoal) -> bool {
         match goal {
             EvictGoal::MaxBytes(most) => self.after > most,
-            EvictGoal::UsedSince(_) => !self.freed.kept.is_empty(),
+            EvictGoal::UsedSince(_) | EvictGoal::Everything => !self.freed.kept.is_empty(),
         }
     }
 }

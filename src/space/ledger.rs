@@ -41,16 +41,25 @@ impl<'s> Ledger<'s> {
     }
 
     /// Takes a revision out, and returns the bytes that its going brings back after all that went
-    /// before it: blobs that nobody else needs and nothing outside the store links, its manifests,
-    /// and its managed views' copies.
-    pub fn take(&mut self, revision: &Resolved) -> Result<u64> {
+    /// before it.
+    pub fn take(&mut self, revision: &Resolved) -> Result<Taken> {
         let manifests = self.store.manifests_of(revision)?;
-        let mut bytes = 0;
+        let mut views = 0;
         for view in self.views.iter().filter(|view| manifests.contains(&view.manifest)) {
             if let Ok(dir) = Dir::open(&*self.store.layout().fs, &view.path) {
-                bytes += count_links(&dir, &mut self.links)?;
+                views += count_links(&dir, &mut self.links)?;
             }
         }
+        Ok(Taken { views, blobs: self.take_blobs(revision.id, &manifests)? })
+    }
+
+    /// The same for one in the trash, which has no views any more.
+    pub fn take_from_trash(&mut self, id: RevisionId, manifest: &BlobHash) -> Result<u64> {
+        self.take_blobs(id, &[*manifest])
+    }
+
+    fn take_blobs(&mut self, id: RevisionId, manifests: &[BlobHash]) -> Result<u64> {
+        let mut bytes = 0;
         for manifest in manifests {
             match self.store.layout().manifests.stat(manifest.to_string()) {
                 Ok(stat) => bytes += stat.allotted,
@@ -58,7 +67,7 @@ impl<'s> Ledger<'s> {
                 Err(e) => return Err(e.into()),
             }
         }
-        for blob in self.blobs.remove(&revision.id).unwrap_or_default() {
+        for blob in self.blobs.remove(&id).unwrap_or_default() {
             if let Some(needs) = self.needs.get_mut(&blob) {
                 *needs -= 1;
                 if *needs > 0 {
@@ -75,6 +84,21 @@ impl<'s> Ledger<'s> {
             }
         }
         Ok(bytes)
+    }
+}
+
+/// The bytes of a revision that went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// Of the managed views' own files: copies.
+    pub views: u64,
+    /// Of its manifests, and of blobs that nobody else needs and nothing outside the store links.
+    pub blobs: u64,
+}
+
+impl Taken {
+    pub fn all(self) -> u64 {
+        self.views + self.blobs
     }
 }
 

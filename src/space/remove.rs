@@ -1,11 +1,15 @@
 //! Removing revisions, and collecting what nobody needs then.
 
+use std::time::Duration;
+
 use super::ledger::Ledger;
 use crate::digest::BlobHash;
 use crate::error::StoreError;
 use crate::fs::Dir;
 use crate::model::{ModelId, Revision};
-use crate::store::{Collected, ExternalView, Removal, Resolved, Store};
+use crate::store::{
+    Collected, ExternalView, Partial, Removal, Removing, Resolved, Store, Trashed, now,
+};
 use crate::views::sweep_dead_builds;
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -17,6 +21,9 @@ pub struct RemoveOptions {
     pub dry_run: bool,
     /// Also revisions that are pinned or that an external view presents. The view's files stay.
     pub force: bool,
+    /// How long what is removed can be brought back by [`Store::restore`], in whole seconds. Its
+    /// blobs take their space until then. Zero: it goes for good, and its bytes come back now.
+    pub keep: Duration,
 }
 
 /// A revision that was removed, or would be.
@@ -51,59 +58,163 @@ pub struct Freed {
     pub kept: Vec<Kept>,
     /// Bytes that came back to the file system.
     pub freed_bytes: u64,
+    /// Bytes that come back when what went to the trash goes for good.
+    pub trashed_bytes: u64,
+    /// Revisions that went from the trash for good, before their time.
+    pub purged: Vec<Gone>,
+    /// Partial downloads that went.
+    pub partials: Vec<Partial>,
     /// Blobs that went.
     pub blobs: u64,
 }
 
-/// Removes `revisions` and collects what only they needed.
+/// Removes `revisions`, and collects what only they needed or keeps it for a time.
 ///
 /// A revision that is leased by a running process, pinned, or presented by an external view, stays,
-/// and the result says so.
+/// and the result says so. What is there of a download of a model that has no revision any more
+/// goes, too.
 ///
 /// # Errors
 /// [`StoreError::ReadOnly`], [`StoreError::Busy`], and what the index and the file system say.
 pub fn remove(store: &Store, revisions: &[Resolved], options: RemoveOptions) -> Result<Freed> {
-    let views = store.live_views()?;
-    let mut freed = Freed::default();
-    for revision in revisions {
-        let manifests = store.manifests_of(revision)?;
-        let external: Vec<_> = external_views(store, &views, &manifests).collect();
-        let kept =
-            |why| Kept { model: revision.model.clone(), revision: revision.revision.clone(), why };
-        if let Some(view) = external.first().filter(|_| !options.force) {
-            freed.kept.push(kept(format!("a view of it is at {}", view.path.display())));
-            continue;
-        }
-        let removal = if options.dry_run {
-            would_remove(store, revision, options.force)?
-        } else {
-            store.remove_revision(revision, options.force)?
-        };
+    carry_out(store, &Order { revisions, ..Order::default() }, options)
+}
+
+/// What is to go.
+#[derive(Default)]
+pub(super) struct Order<'a> {
+    pub revisions: &'a [Resolved],
+    /// From the trash.
+    pub purge: &'a [Trashed],
+    /// All partial downloads that no running process goes on with.
+    pub partials: bool,
+}
+
+pub(super) fn carry_out(store: &Store, order: &Order, options: RemoveOptions) -> Result<Freed> {
+    let (going, mut freed) = candidates(store, order.revisions, options.force)?;
+    let removals = if options.dry_run {
+        going.iter().map(|one| would_remove(store, one, options.force)).collect::<Result<_>>()?
+    } else {
+        store.purge(order.purge)?;
+        let until = (!options.keep.is_zero()).then(|| time_after(options.keep));
+        store.remove_revisions(&going, Removing { even_pinned: options.force, until })?
+    };
+    freed.purged = order.purge.iter().map(|one| Gone::new(&one.model, &one.revision)).collect();
+    let mut gone = Vec::new();
+    for (revision, removal) in going.iter().zip(removals) {
         match removal {
-            Removal::Pinned => freed.kept.push(kept("it is pinned".to_owned())),
-            Removal::Leased => freed.kept.push(kept("a running process uses it".to_owned())),
-            Removal::Removed => freed
-                .gone
-                .push(Gone { model: revision.model.clone(), revision: revision.revision.clone() }),
+            Removal::Pinned => freed.keep(revision, "it is pinned".to_owned()),
+            Removal::Leased => freed.keep(revision, "a running process uses it".to_owned()),
+            Removal::Removed => gone.push(revision),
             Removal::Gone => {}
         }
     }
+    freed.gone = gone.iter().map(|one| Gone::new(&one.model, &one.revision)).collect();
+    freed.partials = partials(store, order, &freed.gone)?;
+    let mut models: Vec<_> = freed.partials.iter().map(|partial| &partial.model).collect();
+    models.dedup();
     if options.dry_run {
-        let mut ledger = Ledger::new(store)?;
-        for revision in revisions {
-            let goes = |g: &Gone| g.model == revision.model && g.revision == revision.revision;
-            if freed.gone.iter().any(goes) {
-                freed.freed_bytes += ledger.take(revision)?;
-            }
+        for model in models {
+            freed.freed_bytes += store.removable_partials(Some(model))?;
         }
-        return Ok(freed);
+        return forecast(store, order, &gone, options, freed);
     }
-    let parts = remove_partials(store, &freed.gone)?;
+    for model in models {
+        freed.freed_bytes += store.remove_partials(Some(model))?;
+    }
     if let Some(collected) = collect(store, true)? {
-        freed.freed_bytes = parts + collected.freed_bytes;
+        freed.freed_bytes += collected.freed_bytes;
         freed.blobs = collected.blobs;
     }
+    if !options.keep.is_zero() {
+        let mut ledger = Ledger::new(store)?;
+        for one in &gone {
+            freed.trashed_bytes += ledger.take_from_trash(one.id, &one.manifest)?;
+        }
+    }
     Ok(freed)
+}
+
+/// What could go if nothing but an external view is asked, and what stays for that.
+fn candidates(
+    store: &Store,
+    revisions: &[Resolved],
+    force: bool,
+) -> Result<(Vec<Resolved>, Freed)> {
+    let views = store.live_views()?;
+    let mut freed = Freed::default();
+    let mut going = Vec::new();
+    for revision in revisions {
+        let manifests = store.manifests_of(revision)?;
+        let external = external_views(store, &views, &manifests).next().filter(|_| !force);
+        match external {
+            Some(view) => {
+                freed.keep(revision, format!("a view of it is at {}", view.path.display()));
+            }
+            None => going.push(revision.clone()),
+        }
+    }
+    Ok((going, freed))
+}
+
+/// What the bytes of a dry run would come to.
+fn forecast(
+    store: &Store,
+    order: &Order,
+    gone: &[&Resolved],
+    options: RemoveOptions,
+    mut freed: Freed,
+) -> Result<Freed> {
+    let mut ledger = Ledger::new(store)?;
+    for one in order.purge {
+        freed.freed_bytes += ledger.take_from_trash(one.id, &one.manifest)?;
+    }
+    for one in gone {
+        let taken = ledger.take(one)?;
+        freed.freed_bytes += taken.views;
+        if options.keep.is_zero() {
+            freed.freed_bytes += taken.blobs;
+        } else {
+            freed.trashed_bytes += taken.blobs;
+        }
+    }
+    Ok(freed)
+}
+
+/// The partial downloads that go: all, or those of models that have no revision when `gone` are.
+fn partials(store: &Store, order: &Order, gone: &[Gone]) -> Result<Vec<Partial>> {
+    let mut partials = store.partials()?;
+    partials.retain(|partial| !partial.in_use);
+    if order.partials || partials.is_empty() {
+        return Ok(partials);
+    }
+    let goes = |r: &Resolved| gone.iter().any(|g| g.model == r.model && g.revision == r.revision);
+    let mut left = Vec::new();
+    for partial in partials {
+        let is_gone = gone.iter().any(|gone| gone.model == partial.model);
+        if is_gone && store.revisions_of(&partial.model)?.iter().all(goes) {
+            left.push(partial);
+        }
+    }
+    Ok(left)
+}
+
+/// Seconds since the epoch, `age` from now.
+fn time_after(age: Duration) -> i64 {
+    now().saturating_add(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
+}
+
+impl Gone {
+    fn new(model: &ModelId, revision: &Revision) -> Self {
+        Self { model: model.clone(), revision: revision.clone() }
+    }
+}
+
+impl Freed {
+    fn keep(&mut self, revision: &Resolved, why: String) {
+        let Resolved { model, revision, .. } = revision;
+        self.kept.push(Kept { model: model.clone(), revision: revision.clone(), why });
+    }
 }
 
 /// What a removal would come to now.
@@ -115,17 +226,6 @@ fn would_remove(store: &Store, revision: &Resolved, even_pinned: bool) -> Result
         Some(_) if store.is_leased(revision)? => Removal::Leased,
         Some(_) => Removal::Removed,
     })
-}
-
-/// Removes the partial downloads of models that have no revision any more.
-fn remove_partials(store: &Store, gone: &[Gone]) -> Result<u64> {
-    let mut freed = 0;
-    for gone in gone {
-        if store.revisions_of(&gone.model)?.is_empty() {
-            freed += store.remove_partials(Some(&gone.model))?;
-        }
-    }
-    Ok(freed)
 }
 
 /// Collects: blobs that no revision needs, managed views of revisions that are gone, and what

@@ -28,6 +28,8 @@ pub struct Usage {
     pub exclusive: u64,
     /// Bytes of blobs that several revisions need, counted once.
     pub shared: u64,
+    /// Bytes of blobs that only revisions in the trash need.
+    pub trashed: u64,
     /// Bytes allotted to everything in the store's directory, each inode counted once.
     pub physical: u64,
     /// Per revision, largest exclusive bytes first.
@@ -45,17 +47,26 @@ pub fn usage(store: &Store) -> Result<Usage> {
         .map(|revision| ModelUsage { apparent: revision.size, revision })
         .collect();
     models.sort_by_key(|model| std::cmp::Reverse(model.revision.exclusive));
-    let mut shared = 0;
+    let (mut shared, mut trashed) = (0, 0);
     store.index().read(|reader| {
-        let mut several = HashSet::new();
+        let in_trash: HashSet<_> = reader.trashed()?.into_iter().map(|(id, _)| id).collect();
+        let (mut several, mut none) = (HashSet::new(), HashSet::new());
         reader.for_each_edge(|blob, ids| {
-            if ids.len() > 1 {
-                several.insert(blob);
+            match ids.iter().filter(|id| !in_trash.contains(id)).count() {
+                0 => {
+                    none.insert(blob);
+                }
+                1 => {}
+                _ => {
+                    several.insert(blob);
+                }
             }
         })?;
         reader.for_each_blob(|blob, row| {
             if several.contains(&blob) {
                 shared += row.stamp.size;
+            } else if none.contains(&blob) {
+                trashed += row.stamp.size;
             }
         })
     })?;
@@ -63,6 +74,7 @@ pub fn usage(store: &Store) -> Result<Usage> {
         apparent: models.iter().map(|model| model.apparent).sum(),
         exclusive: models.iter().map(|model| model.revision.exclusive).sum(),
         shared,
+        trashed,
         physical: physical(store)?,
         models,
     })

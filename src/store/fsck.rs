@@ -44,6 +44,8 @@ pub struct Fsck {
 /// One snapshot of the index.
 struct Snapshot {
     revisions: Vec<(RevisionId, RevisionRow)>,
+    /// They keep their blobs, too.
+    trashed: Vec<(RevisionId, RevisionRow)>,
     refs: Vec<(String, RevisionId)>,
     blobs: HashMap<BlobHash, BlobRow>,
     edges: HashMap<BlobHash, Vec<RevisionId>>,
@@ -102,7 +104,8 @@ impl Store {
             })?;
             let refs = reader.refs()?;
             let refs = refs.into_iter().map(|(m, r, id)| (format!("{m}@{r}"), id)).collect();
-            Ok(Snapshot { revisions: reader.revisions()?, refs, blobs, edges })
+            let trashed = reader.trashed()?.into_iter().map(|(id, one)| (id, one.row)).collect();
+            Ok(Snapshot { revisions: reader.revisions()?, trashed, refs, blobs, edges })
         })
     }
 
@@ -113,7 +116,7 @@ impl Store {
         found: &mut Fsck,
     ) -> Result<HashMap<BlobHash, Vec<RevisionId>>> {
         let mut needed: HashMap<BlobHash, Vec<RevisionId>> = HashMap::new();
-        for (id, row) in &snapshot.revisions {
+        for (id, row) in snapshot.revisions.iter().chain(&snapshot.trashed) {
             let name = format!("{}@{}", row.model, row.revision.short());
             let manifest = match self.read_manifest(&row.manifest) {
                 Ok(Some(manifest)) => manifest,

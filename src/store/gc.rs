@@ -7,9 +7,9 @@
 
 use std::collections::HashSet;
 
-use super::index::{PATIENCE, RevisionId, Stamp};
+use super::index::{PATIENCE, Stamp};
 use super::layout::GC_LOCK;
-use super::{Resolved, Result, Store};
+use super::{Result, Store};
 use crate::digest::BlobHash;
 use crate::error::StoreError;
 use crate::fs::{Dir, Kind, LockKind, Open, Rename, lock};
@@ -27,76 +27,7 @@ pub struct Collected {
     pub imports: u64,
 }
 
-/// Whether a revision could be removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Removal {
-    Removed,
-    /// A running process holds a lease.
-    Leased,
-    /// The user pinned it.
-    Pinned,
-    /// Somebody else removed it.
-    Gone,
-}
-
 impl Store {
-    /// G1's first half for one revision: drops its row, its edges and its refs, unless it is
-    /// leased, or pinned and not `even_pinned`.
-    pub(crate) fn remove_revision(
-        &self,
-        revision: &Resolved,
-        even_pinned: bool,
-    ) -> Result<Removal> {
-        self.check_writable()?;
-        // A manifest that cannot be read names no blobs: then all edges are looked through.
-        let blobs = match self.read_manifest(&revision.manifest) {
-            Ok(Some(manifest)) => manifest.blobs().into_iter().map(|(blob, _)| blob).collect(),
-            Ok(None) | Err(StoreError::ManifestDamaged { .. }) => self.edges_to(revision.id)?,
-            Err(e) => return Err(e),
-        };
-        let writer = self.index.begin_write()?;
-        let error = |e| self.index.error(e);
-        let mut lease_locks = Vec::new();
-        for manifest in
-            writer.former(revision.id).map_err(error)?.iter().chain([&revision.manifest])
-        {
-            let Some(lock) = self.lock_out_leases(manifest)? else { return Ok(Removal::Leased) };
-            lease_locks.push(lock);
-        }
-        let current = writer.revision(revision.id).map_err(error)?;
-        let Some(row) = current.filter(|row| row.manifest == revision.manifest) else {
-            return Ok(Removal::Gone);
-        };
-        if row.pinned && !even_pinned {
-            return Ok(Removal::Pinned);
-        }
-        let refs = writer.remove_revision(revision.id, &blobs).map_err(error)?;
-        writer.commit().map_err(error)?;
-
-        self.forget_pin(&revision.model, &revision.revision);
-        // Should, not must: a rebuild leaves out refs to revisions that are gone.
-        if let Ok(dir) = self.layout.refs.open_dir(revision.model.dir_name()) {
-            for name in refs {
-                let _ = dir.remove_file(name.file_name());
-            }
-            let _ = self.layout.refs.remove_dir(revision.model.dir_name());
-        }
-        let _ = self.layout.used.remove_file(revision.manifest.to_string());
-        Ok(Removal::Removed)
-    }
-
-    fn edges_to(&self, id: RevisionId) -> Result<Vec<BlobHash>> {
-        self.index.read(|reader| {
-            let mut blobs = Vec::new();
-            reader.for_each_edge(|blob, ids| {
-                if ids.contains(&id) {
-                    blobs.push(blob);
-                }
-            })?;
-            Ok(blobs)
-        })
-    }
-
     /// Collects what no revision needs. `None` when another process is at it (G0) and `wait` is
     /// false.
     ///
@@ -115,6 +46,7 @@ impl Store {
         }
         let mut collected = Collected { imports: self.sweep_dead_imports()?, ..Default::default() };
         self.forget_dead_views()?;
+        self.purge_expired()?;
         self.mark()?;
         collected.blobs = self.move_to_trash()?;
         drop(gc_lock);
@@ -127,10 +59,13 @@ impl Store {
     /// # Errors
     /// When the index or `blobs/` cannot be read.
     pub fn collectable(&self) -> Result<Collected> {
+        let expired: HashSet<_> = self.expired()?.into_iter().map(|one| one.id).collect();
         let needed = self.index.read(|reader| {
             let mut needed = HashSet::new();
-            reader.for_each_edge(|blob, _| {
-                needed.insert(blob);
+            reader.for_each_edge(|blob, ids| {
+                if ids.iter().any(|id| !expired.contains(id)) {
+                    needed.insert(blob);
+                }
             })?;
             Ok(needed)
         })?;

@@ -7,10 +7,12 @@ mod alias;
 mod backend;
 mod read;
 mod tables;
+mod trash;
 mod write;
 
 pub(crate) use read::Reader;
 pub(crate) use tables::{BlobRow, BlobState, RevisionId, RevisionRow, Stamp};
+pub(crate) use trash::TrashedRow;
 pub(crate) use write::Writer;
 
 use std::io;

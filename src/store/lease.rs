@@ -5,16 +5,31 @@
 //! get it exclusive. Nothing is left behind by a holder that dies, and a store that cannot be
 //! written can be leased from.
 
+use std::io::ErrorKind;
+
 use super::{Resolved, Result, Store};
 use crate::digest::BlobHash;
-use crate::error::StoreError;
+use crate::error::{FsError, StoreError};
 use crate::fs::{File, LockKind, Open, lock};
 use crate::store::index::PATIENCE;
 
 /// A hold on a revision: as long as it lives, the revision is not removed.
 #[derive(Debug)]
 pub struct Lease {
-    _manifest: File,
+    manifest: File,
+}
+
+impl Lease {
+    /// The locked file. The lease lives until the last handle on it is closed, in this process or in
+    /// one that inherited it.
+    ///
+    /// # Errors
+    /// When the process has no file descriptor to spare.
+    pub fn into_file(self) -> Result<std::fs::File> {
+        // Only the simulated file system has none.
+        let none = || FsError::new("open", self.manifest.path(), ErrorKind::Unsupported.into());
+        Ok(self.manifest.os_file()?.ok_or_else(none)?)
+    }
 }
 
 impl Store {
@@ -40,7 +55,7 @@ impl Store {
         if !self.manifests_of(revision)?.contains(&revision.manifest) {
             return Err(gone());
         }
-        Ok(Lease { _manifest: file })
+        Ok(Lease { manifest: file })
     }
 
     /// Whether a running process holds a lease on the revision.

@@ -159,6 +159,16 @@ pub(crate) fn have(dir: &Dir, upstream: &Upstream, size: u64) -> u64 {
     there.map(|(index, _)| GROUP.min(size.saturating_sub(index as u64 * GROUP))).sum()
 }
 
+/// The bytes that come back when a pull's directory goes.
+fn allotted(dir: &Dir) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in dir.list()? {
+        let stat = dir.stat(&entry.name)?;
+        bytes += if stat.nlink == 1 { stat.allotted } else { 0 };
+    }
+    Ok(bytes)
+}
+
 /// Whether a running process has the lock of a pull's directory.
 fn is_held(dir: &Dir) -> Result<bool> {
     Ok(match dir.open_file(LOCK, Open::Read) {
@@ -211,37 +221,51 @@ impl Store {
     /// [`StoreError::ReadOnly`], and what the file system says.
     pub fn remove_partials(&self, model: Option<&ModelId>) -> Result<u64> {
         self.check_writable()?;
-        let mut freed = 0;
+        self.each_partial(model, |name, dir| {
+            let lock = dir.open_file(LOCK, Open::Ensure)?;
+            if !lock.try_lock(LockKind::Exclusive)? {
+                return Ok(0);
+            }
+            let bytes = allotted(dir)?;
+            remove_import(&self.layout.staging, name, dir)?;
+            Ok(bytes)
+        })
+    }
+
+    /// The bytes that [`remove_partials`](Self::remove_partials) would bring back now.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn removable_partials(&self, model: Option<&ModelId>) -> Result<u64> {
+        self.each_partial(model, |_, dir| if is_held(dir)? { Ok(0) } else { allotted(dir) })
+    }
+
+    /// The sum of what `each` says of the directories of pulls of `model`, or of all models.
+    fn each_partial(
+        &self,
+        model: Option<&ModelId>,
+        each: impl Fn(&str, &Dir) -> Result<u64>,
+    ) -> Result<u64> {
+        let mut bytes = 0;
         for entry in self.layout.staging.list()? {
             let Some(name) = entry.name.to_str().filter(|name| is_pull(name)) else { continue };
-            match self.remove_partial(name, model) {
-                Ok(bytes) => freed += bytes,
-                // Its owner, or another remover, was faster.
+            let one = || {
+                let dir = self.layout.staging.open_dir(name)?;
+                if let Some(model) = model
+                    && read_list(&dir).is_none_or(|list| list.model != *model)
+                {
+                    return Ok(0);
+                }
+                each(name, &dir)
+            };
+            match one() {
+                Ok(more) => bytes += more,
+                // Its owner, or a remover, was faster.
                 Err(StoreError::Fs(e)) if e.is_not_found() => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(freed)
-    }
-
-    fn remove_partial(&self, name: &str, model: Option<&ModelId>) -> Result<u64> {
-        let dir = self.layout.staging.open_dir(name)?;
-        if let Some(model) = model
-            && read_list(&dir).is_none_or(|list| list.model != *model)
-        {
-            return Ok(0);
-        }
-        let lock = dir.open_file(LOCK, Open::Ensure)?;
-        if !lock.try_lock(LockKind::Exclusive)? {
-            return Ok(0);
-        }
-        let mut freed = 0;
-        for entry in dir.list()? {
-            let stat = dir.stat(&entry.name)?;
-            freed += if stat.nlink == 1 { stat.allotted } else { 0 };
-        }
-        remove_import(&self.layout.staging, name, &dir)?;
-        Ok(freed)
+        Ok(bytes)
     }
 
     /// The pulls that running processes have, but for `own`, by their directories' names.

@@ -51,7 +51,8 @@ fn the_least_recently_used_go_first_and_only_until_it_fits() {
     home.ok(["path", "org/old"]);
     let most = (physical(&home) - 1).to_string();
     let plan = home.json(&["evict", "--max-size", &most, "--dry-run"]);
-    let names = ["evicted", "freed_bytes", "kept", "size_after", "size_before"];
+    let names =
+        ["evicted", "freed_bytes", "kept", "purged", "size_after", "size_before", "trashed_bytes"];
     assert_eq!(fields(&plan), names);
     assert_eq!(models(&plan["evicted"]), ["org/mid"]);
     assert_eq!(plan["size_before"], physical(&home));
@@ -78,7 +79,7 @@ fn a_store_that_is_as_large_as_it_may_be_fits() {
 fn what_was_not_used_for_long_goes() {
     let home = three();
     assert_eq!(home.json(&["evict", "--older-than", "4d"])["evicted"], json!([]));
-    let done = home.json(&["evict", "--older-than", "36h"]);
+    let done = home.json(&["evict", "--older-than", "36h", "--now"]);
     assert_eq!(models(&done["evicted"]), ["org/old", "org/mid"]);
     assert!(done["freed_bytes"].as_u64().unwrap() >= 1_000_000);
     assert_eq!(here(&home), ["org/new"]);

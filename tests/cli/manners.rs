@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::{Home, Ran, fields};
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 23] = [
     "pull",
     "outdated",
     "names",
@@ -18,6 +18,12 @@ const COMMANDS: [&str; 17] = [
     "checkout",
     "verify",
     "rm",
+    "restore",
+    "clear",
+    "evict",
+    "pin",
+    "unpin",
+    "lease",
     "gc",
     "fsck",
     "du",

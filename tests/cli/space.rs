@@ -9,7 +9,7 @@ use crate::support::{Home, MODEL_FIELDS, fields};
 #[test]
 fn rm_frees_what_only_that_model_needs() {
     let home = Home::with_models();
-    let said = home.ok(["rm", "org/a"]);
+    let said = home.ok(["rm", "org/a", "--now"]);
     assert!(said.starts_with("removed org/a@") && said.contains("freed 2.5 MB"), "{said}");
     assert_eq!(home.names("blobs").len(), 3, "those of org/b");
     assert_eq!(home.names("trash"), [""; 0]);
@@ -23,7 +23,7 @@ fn a_dry_run_of_rm_agrees_with_the_real_one() {
     home.ok(["path", "org/a"]);
     for model in ["org/a", "org/b"] {
         let plan = home.json(&["rm", model, "--dry-run"]);
-        assert_eq!(fields(&plan), ["evicted", "freed_bytes", "kept"]);
+        assert_eq!(fields(&plan), ["evicted", "freed_bytes", "kept", "purged", "trashed_bytes"]);
         assert_eq!(home.json(&["ls", model])["models"].as_array().unwrap().len(), 1);
         assert!(home.ok(["rm", model, "--dry-run"]).contains("would remove"));
         assert_eq!(plan, home.json(&["rm", model]), "{model}");
@@ -98,7 +98,10 @@ fn a_dry_run_of_gc_agrees_with_the_real_one() {
     fs::write(home.path("store/blobs").join(name), bytes).unwrap();
     assert_eq!(home.json(&["fsck"])["garbage"], 1);
     let plan = home.json(&["gc", "--dry-run"]);
-    assert_eq!(fields(&plan), ["blobs", "evicted", "freed_bytes", "imports", "kept"]);
+    assert_eq!(
+        fields(&plan),
+        ["blobs", "evicted", "freed_bytes", "imports", "kept", "purged", "trashed_bytes"]
+    );
     assert!(home.ok(["gc", "--dry-run"]).starts_with("would free "));
     assert_eq!(plan["blobs"], 1);
     assert_eq!(plan, home.json(&["gc"]));
@@ -133,7 +136,10 @@ fn without_a_store_nothing_is_removed_and_none_is_made() {
 fn du_counts_shared_bytes_once() {
     let home = Home::with_models();
     let object = home.json(&["du"]);
-    assert_eq!(fields(&object), ["apparent", "exclusive", "models", "physical", "shared"]);
+    assert_eq!(
+        fields(&object),
+        ["apparent", "exclusive", "models", "physical", "shared", "trashed"]
+    );
     assert_eq!(object["apparent"], 2_600_002 + 400_002);
     assert_eq!(object["exclusive"], 2_500_000 + 300_000);
     assert_eq!(object["shared"], 100_002);

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
-    add, checkout, completions, config, demo, du, evict, fsck, gc, ls, names, outdated, path, pin,
-    pull, rm, show, verify, why,
+    add, checkout, clear, completions, config, demo, du, evict, fsck, gc, lease, ls, names,
+    outdated, path, pin, pull, restore, rm, show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -68,12 +68,18 @@ pub enum Command {
     Verify(verify::Args),
     /// Remove models and free what only they need
     Rm(rm::Args),
+    /// Bring back what was removed
+    Restore(restore::Args),
+    /// Remove everything that is not in use
+    Clear(clear::Args),
     /// Remove what was not used for long, until the store is small enough
     Evict(evict::Args),
     /// Keep a model when others are evicted
     Pin(pin::Args),
     /// Give a pinned model free
     Unpin(pin::Args),
+    /// Run a program that keeps a model while it uses it
+    Lease(lease::Args),
     /// Free what no model needs
     Gc(gc::Args),
     /// Check the store's own books, or write them anew

@@ -20,6 +20,7 @@ use crate::text::size;
 apparent   what the models would take without the store
 exclusive  bytes that one revision needs: what its removal frees
 shared     bytes that several revisions need, counted once
+trash      bytes that only removed revisions need, which can be restored
 physical   what the store's directory takes on disk")]
 pub struct Args {}
 
@@ -32,6 +33,7 @@ pub fn run(_: Args, context: &Context) -> Result<Exit, Failure> {
         apparent: u64,
         exclusive: u64,
         shared: u64,
+        trashed: u64,
         physical: u64,
         models: Vec<Model<'a>>,
     }
@@ -39,6 +41,7 @@ pub fn run(_: Args, context: &Context) -> Result<Exit, Failure> {
         apparent: usage.apparent,
         exclusive: usage.exclusive,
         shared: usage.shared,
+        trashed: usage.trashed,
         physical: usage.physical,
         models: usage.models.iter().map(|m| Model::new(&m.revision, &managed)).collect(),
     };
@@ -67,8 +70,12 @@ pub fn describe(usage: &Usage, out: &Out) -> String {
         ("apparent", usage.apparent, "what the models would take without the store"),
         ("exclusive", usage.exclusive, "needed by one revision"),
         ("shared", usage.shared, "needed by several, stored once"),
+        ("trash", usage.trashed, "removed, can be restored"),
         ("physical", usage.physical, "on disk"),
     ] {
+        if what == "trash" && bytes == 0 {
+            continue;
+        }
         let _ = writeln!(text, "{what:<9}  {:>8}  {}", size(bytes), out.dim(meaning));
     }
     text

@@ -1,18 +1,17 @@
 //! `tonnage evict`
 
-use std::fmt::Write as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytesize::ByteSize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tonnage::error::ErrorKind;
-use tonnage::space::{EvictGoal, Evicted, evict};
+use tonnage::space::{EvictGoal, EvictOptions, Evicted, evict};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing;
 use crate::rm;
-use crate::text::{plain, size};
+use crate::text::size;
 
 #[derive(clap::Args)]
 #[command(
@@ -23,7 +22,10 @@ use crate::text::{plain, size};
 
 Whole revisions go, the least recently used first. What is pinned, checked out
 somewhere or used by a running program stays. Adding, pulling, checking out and
-asking for the path of a model are uses."
+asking for the path of a model are uses.
+
+With --max-size the space is free at once, and the trash is emptied first. What
+--older-than takes can be brought back by `restore` for 24 hours."
 )]
 pub struct Args {
     /// Until the store takes at most so much of the disk: 200GB, 1TiB
@@ -32,6 +34,9 @@ pub struct Args {
     /// What was not used for so long: 30d, 12h
     #[arg(long, value_name = "AGE", group = "goal", value_parser = age)]
     older_than: Option<Duration>,
+    /// For good, so that the space is free at once
+    #[arg(long)]
+    now: bool,
     /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
@@ -65,17 +70,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             EvictGoal::UsedSince(i64::try_from(time).unwrap_or(i64::MAX))
         }
     };
-    let evicted = evict(&store, goal, args.dry_run)?;
-    let mut object = rm::to_json(&evicted.freed);
-    if let Some(object) = object.as_object_mut() {
-        object.insert("size_before".to_owned(), json!(evicted.before));
-        object.insert("size_after".to_owned(), json!(evicted.after));
-    }
-    context.out.summary(&object, || describe(&evicted, args.dry_run));
-    for kept in &evicted.freed.kept {
-        let name = listing::name(&kept.model, &kept.revision);
-        context.out.note(&format!("{name} stays: {}", kept.why));
-    }
+    let keep = if args.now { Duration::ZERO } else { rm::KEEP };
+    let evicted = evict(&store, goal, EvictOptions { dry_run: args.dry_run, keep })?;
+    context.out.summary(&to_json(&evicted), || describe(&evicted, args.dry_run));
+    tell_kept(context, &evicted);
     match goal {
         EvictGoal::MaxBytes(most) if evicted.missed(goal) => {
             context.out.hint(&format!(
@@ -89,18 +87,26 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     }
 }
 
-fn describe(evicted: &Evicted, dry_run: bool) -> String {
-    let (removed, bytes, takes) = if dry_run {
-        ("would evict", "would free", "would take")
-    } else {
-        ("evicted", "freed", "takes")
-    };
-    let mut text = String::new();
-    for gone in &evicted.freed.gone {
-        let name = listing::name(&gone.model, &gone.revision);
-        let _ = writeln!(text, "{removed} {}", plain(&name));
+/// What every eviction tells a program.
+pub fn to_json(evicted: &Evicted) -> Value {
+    let mut object = rm::to_json(&evicted.freed);
+    if let Some(object) = object.as_object_mut() {
+        object.insert("size_before".to_owned(), json!(evicted.before));
+        object.insert("size_after".to_owned(), json!(evicted.after));
     }
-    let (freed, after) = (size(evicted.freed.freed_bytes), size(evicted.after));
-    let _ = writeln!(text, "{bytes} {freed}; the store {takes} {after}");
-    text
+    object
+}
+
+/// And a person.
+pub fn describe(evicted: &Evicted, dry_run: bool) -> String {
+    let (verb, takes) = if dry_run { ("evict", "would take") } else { ("evicted", "takes") };
+    let (lines, sum) = (rm::lines(&evicted.freed, dry_run, verb), rm::sum(&evicted.freed, dry_run));
+    format!("{lines}{sum}; the store {takes} {}\n", size(evicted.after))
+}
+
+pub fn tell_kept(context: &Context, evicted: &Evicted) {
+    for kept in &evicted.freed.kept {
+        let name = listing::name(&kept.model, &kept.revision);
+        context.out.note(&format!("{name} stays: {}", kept.why));
+    }
 }

@@ -20,6 +20,8 @@ pub enum Exit {
     /// It found damaged data.
     Damaged,
     Failed(ErrorKind),
+    /// A program that was to be run, by a shell's code.
+    Command(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -30,6 +32,7 @@ impl From<Exit> for ExitCode {
             Exit::Usage => 2,
             Exit::Damaged => 4,
             Exit::Failed(kind) => code(kind),
+            Exit::Command(code) => code,
         })
     }
 }

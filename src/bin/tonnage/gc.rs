@@ -13,7 +13,8 @@ use crate::text::{count, size};
 #[command(after_help = "Example:
   tonnage gc --dry-run
 
-`rm` frees what it can itself. This frees what killed processes left.")]
+`rm` frees what it can itself. This frees what killed processes left, and what
+was in the trash for its time.")]
 pub struct Args {
     /// Only say what would happen
     #[arg(long)]
@@ -31,7 +32,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     };
     let object = json!({
         "evicted": [],
+        "purged": [],
         "freed_bytes": collected.freed_bytes,
+        "trashed_bytes": 0,
         "kept": [],
         "blobs": collected.blobs,
         "imports": collected.imports,

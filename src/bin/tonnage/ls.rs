@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::json;
 use tonnage::model::ModelSpec;
-use tonnage::store::{Listed, Partial, Store};
+use tonnage::store::{Listed, Partial, Store, Trashed};
 use tonnage::views::{ManagedViews, managed_views};
 
 use crate::context::Context;
@@ -18,19 +18,26 @@ use crate::text;
 #[command(after_help = "Examples:
   tonnage ls
   tonnage ls org/name --json
-  tonnage ls --partial")]
+  tonnage ls --partial
+  tonnage ls --trash")]
 pub struct Args {
     /// Only this model, or this revision of it
     model: Option<ModelSpec>,
     /// Downloads that are not complete; `pull` goes on with them
     #[arg(long, conflicts_with = "model")]
     partial: bool,
+    /// What was removed and can be restored
+    #[arg(long, conflicts_with_all = ["model", "partial"])]
+    trash: bool,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = context.read()?;
     if args.partial {
         return partials(&store, &context.out);
+    }
+    if args.trash {
+        return trash(&store, &context.out);
     }
     let listed = match &args.model {
         Some(spec) => listing::find(&store, &names::expand(context, &store, spec)?)?,
@@ -76,6 +83,39 @@ fn partials(store: &Store, out: &Out) -> Result<Exit, Failure> {
                 text::size(p.have),
                 text::size(p.bytes),
                 last,
+            ]);
+        }
+        table.render(out)
+    });
+    Ok(Exit::Done)
+}
+
+fn trash(store: &Store, out: &Out) -> Result<Exit, Failure> {
+    let trashed = store.trashed()?;
+    let object = |t: &Trashed| {
+        json!({
+            "model": t.model,
+            "revision": t.revision,
+            "refs": t.refs,
+            "files": t.files,
+            "size": t.size,
+            "until": text::time(t.until),
+        })
+    };
+    let objects: Vec<_> = trashed.iter().map(object).collect();
+    out.result(&json!({ "trash": objects }), || {
+        if trashed.is_empty() {
+            return "the trash is empty\n".to_owned();
+        }
+        let mut table = Table::new(&["MODEL", "REVISION", "REFS", ">FILES", ">SIZE", "GOES"]);
+        for t in &trashed {
+            table.row([
+                t.model.to_string(),
+                t.revision.short().to_owned(),
+                listing::refs(&t.refs),
+                t.files.to_string(),
+                text::size(t.size),
+                text::until(t.until),
             ]);
         }
         table.render(out)

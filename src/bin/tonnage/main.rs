@@ -6,6 +6,7 @@
 mod add;
 mod args;
 mod checkout;
+mod clear;
 mod completions;
 mod config;
 mod context;
@@ -16,6 +17,7 @@ mod fail;
 mod fsck;
 mod gc;
 mod hub_args;
+mod lease;
 mod listing;
 mod ls;
 mod names;
@@ -24,6 +26,7 @@ mod outdated;
 mod path;
 mod pin;
 mod pull;
+mod restore;
 mod rm;
 mod screen;
 mod show;
@@ -63,9 +66,12 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Checkout(args) => checkout::run(args, context),
         Command::Verify(args) => verify::run(args, context),
         Command::Rm(args) => rm::run(args, context),
+        Command::Clear(args) => clear::run(args, context),
+        Command::Restore(args) => restore::run(args, context),
         Command::Evict(args) => evict::run(args, context),
         Command::Pin(args) => pin::run(args, context, true),
         Command::Unpin(args) => pin::run(args, context, false),
+        Command::Lease(args) => lease::run(args, context),
         Command::Gc(args) => gc::run(args, context),
         Command::Fsck(args) => fsck::run(args, context),
         Command::Du(args) => du::run(args, context),

@@ -1,11 +1,12 @@
 //! `tonnage rm`
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tonnage::error::{ErrorKind, StoreError};
 use tonnage::model::ModelSpec;
-use tonnage::space::{Freed, RemoveOptions, remove};
+use tonnage::space::{Freed, Gone, RemoveOptions, remove};
 use tonnage::store::{Partial, Resolved, Store};
 
 use crate::context::Context;
@@ -14,13 +15,17 @@ use crate::listing;
 use crate::names;
 use crate::text::{plain, size};
 
+/// How long what is removed can be brought back.
+pub const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   tonnage rm org/name --dry-run
   tonnage rm org/name@v1.0
 
 Without an @ all revisions of the model go. A revision that is checked out
-somewhere or that a running program uses stays.")]
+somewhere or that a running program uses stays. What goes can be brought back
+by `restore` for 24 hours, and takes its space until then.")]
 pub struct Args {
     /// Models; behind an @ the ref, the revision or its first digits
     #[arg(required = true, value_name = "MODEL")]
@@ -28,6 +33,9 @@ pub struct Args {
     /// Also what is pinned or checked out; the checked-out files stay
     #[arg(long)]
     force: bool,
+    /// For good, so that its space is free at once
+    #[arg(long)]
+    now: bool,
     /// Only say what would happen
     #[arg(long)]
     dry_run: bool,
@@ -36,17 +44,27 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = if args.dry_run { context.read()? } else { context.change()? };
     let (revisions, cut_off) = find(context, &store, &args.models)?;
-    let options = RemoveOptions { dry_run: args.dry_run, force: args.force };
+    let keep = if args.now { Duration::ZERO } else { KEEP };
+    let options = RemoveOptions { dry_run: args.dry_run, force: args.force, keep };
     let mut freed = remove(&store, &revisions, options)?;
-    for partial in &cut_off {
+    let mut models: Vec<_> = cut_off.iter().map(|partial| &partial.model).collect();
+    models.dedup();
+    for model in models {
         freed.freed_bytes += if args.dry_run {
-            partial.have
+            store.removable_partials(Some(model))?
         } else {
-            store.remove_partials(Some(&partial.model))?
+            store.remove_partials(Some(model))?
         };
     }
+    freed.partials.extend(cut_off);
     let object = to_json(&freed);
-    context.out.summary(&object, || describe(&freed, &cut_off, args.dry_run));
+    context.out.summary(&object, || {
+        if freed.gone.is_empty() && freed.partials.is_empty() {
+            return String::new();
+        }
+        let verb = if args.dry_run { "remove" } else { "removed" };
+        lines(&freed, args.dry_run, verb) + &sum(&freed, args.dry_run) + "\n"
+    });
     if freed.kept.is_empty() {
         return Ok(Exit::Done);
     }
@@ -105,32 +123,46 @@ fn find(
 
 /// The object of every command that frees space.
 pub fn to_json(freed: &Freed) -> Value {
+    let gone = |all: &[Gone]| -> Vec<Value> {
+        all.iter().map(|g| json!({ "model": g.model, "revision": g.revision })).collect()
+    };
     json!({
-        "evicted": freed.gone.iter()
-            .map(|gone| json!({ "model": gone.model, "revision": gone.revision }))
-            .collect::<Vec<_>>(),
+        "evicted": gone(&freed.gone),
+        "purged": gone(&freed.purged),
         "freed_bytes": freed.freed_bytes,
+        "trashed_bytes": freed.trashed_bytes,
         "kept": freed.kept.iter()
             .map(|kept| json!({ "model": kept.model, "revision": kept.revision, "why": kept.why }))
             .collect::<Vec<_>>(),
     })
 }
 
-fn describe(freed: &Freed, cut_off: &[Partial], dry_run: bool) -> String {
-    let (removed, bytes) =
-        if dry_run { ("would remove", "would free") } else { ("removed", "freed") };
+/// What goes, a line each.
+pub fn lines(freed: &Freed, dry_run: bool, removed: &str) -> String {
+    let would = if dry_run { "would " } else { "" };
     let mut text = String::new();
-    if freed.gone.is_empty() && cut_off.is_empty() {
-        return text;
-    }
-    for partial in cut_off {
+    for partial in &freed.partials {
         let name = listing::name(&partial.model, &partial.commit);
-        let _ = writeln!(text, "{removed} the partial download of {}", plain(&name));
+        let _ = writeln!(text, "{would}{removed} the partial download of {}", plain(&name));
+    }
+    for gone in &freed.purged {
+        let name = listing::name(&gone.model, &gone.revision);
+        let _ = writeln!(text, "{would}{removed} {} from the trash", plain(&name));
     }
     for gone in &freed.gone {
         let name = listing::name(&gone.model, &gone.revision);
-        let _ = writeln!(text, "{removed} {}", plain(&name));
+        let _ = writeln!(text, "{would}{removed} {}", plain(&name));
     }
-    let _ = writeln!(text, "{bytes} {}", size(freed.freed_bytes));
+    text
+}
+
+/// The sum below them.
+pub fn sum(freed: &Freed, dry_run: bool) -> String {
+    let bytes = if dry_run { "would free" } else { "freed" };
+    let mut text = format!("{bytes} {}", size(freed.freed_bytes));
+    if freed.trashed_bytes > 0 {
+        let later = size(freed.trashed_bytes);
+        let _ = write!(text, ", and {later} when it leaves the trash in 24 hours");
+    }
     text
 }

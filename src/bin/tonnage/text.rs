@@ -38,6 +38,18 @@ pub fn age(then: i64) -> String {
     }
 }
 
+/// How far ahead.
+pub fn until(then: i64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let seconds = then.saturating_sub(i64::try_from(now).unwrap_or(i64::MAX));
+    match seconds {
+        ..60 => "soon".to_owned(),
+        60..3600 => format!("in {} min", seconds / 60),
+        3600..172_800 => format!("in {} h", seconds / 3600),
+        _ => format!("in {} d", seconds / 86_400),
+    }
+}
+
 /// RFC 3339 in UTC.
 pub fn time(seconds: i64) -> String {
     Timestamp::from_second(seconds).unwrap_or_default().to_string()

@@ -123,18 +123,28 @@ impl Reader {
         table.get(blob.as_bytes())?.map(|edge| Ok(edge?.value().0)).collect()
     }
 
-    /// What each revision needs alone and with others, in one walk over the edges.
+    /// What each revision needs alone and with others, in one walk over the edges. Those in the
+    /// trash are no others.
     pub fn usage(&self) -> Result<HashMap<RevisionId, Usage>> {
+        let trashed: HashSet<_> = self.trashed()?.into_iter().map(|(id, _)| id).collect();
         let mut usage: HashMap<RevisionId, Usage> = HashMap::new();
         for row in self.0.open_multimap_table(EDGES)?.iter()? {
-            let (_, mut edges) = row?;
-            let Some(first) = edges.next() else { continue };
-            let (first, size) = first?.value();
+            let (_, edges) = row?;
+            let mut first = None;
             let mut alone = true;
             for edge in edges {
-                alone = false;
-                usage.entry(edge?.value().0).or_default().shared += size;
+                let (id, size) = edge?.value();
+                if trashed.contains(&id) {
+                    continue;
+                }
+                if first.is_none() {
+                    first = Some((id, size));
+                } else {
+                    alone = false;
+                    usage.entry(id).or_default().shared += size;
+                }
             }
+            let Some((first, size)) = first else { continue };
             let entry = usage.entry(first).or_default();
             *(if alone { &mut entry.exclusive } else { &mut entry.shared }) += size;
         }
@@ -161,15 +171,20 @@ impl Reader {
         table.get(id)?.map(|manifest| Ok(BlobHash::from_bytes(*manifest?.value()))).collect()
     }
 
-    /// The manifests of all revisions, former ones included.
+    /// The manifests of all revisions, former ones included. Of those in the trash it has none.
     pub fn manifests(&self) -> Result<HashSet<BlobHash>> {
         let mut all = HashSet::new();
-        for row in self.0.open_table(REVISIONS)?.iter()? {
+        let revisions = self.0.open_table(REVISIONS)?;
+        for row in revisions.iter()? {
             all.insert(BlobHash::from_bytes(row?.1.value().2));
         }
         if let Some(table) = there(self.0.open_multimap_table(FORMER))? {
             for row in table.iter()? {
-                for manifest in row?.1 {
+                let (id, former) = row?;
+                if revisions.get(id.value())?.is_none() {
+                    continue;
+                }
+                for manifest in former {
                     all.insert(BlobHash::from_bytes(*manifest?.value()));
                 }
             }

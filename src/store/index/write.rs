@@ -7,12 +7,13 @@ use super::tables::{
     BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, Key, REFS, REVISIONS, RevisionId,
     RevisionRow, SHA256, SUBTREES, Stamp,
 };
+use super::trash::TRASHED;
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, GitSha1, Sha256, Upstream};
 use crate::model::{ModelId, RefName, Revision};
 
 /// One write transaction.
-pub(crate) struct Writer(WriteTransaction);
+pub(crate) struct Writer(pub(super) WriteTransaction);
 
 impl Writer {
     pub(super) fn new(transaction: WriteTransaction) -> Self {
@@ -30,6 +31,7 @@ impl Writer {
         self.0.open_table(SHA256)?;
         self.0.open_table(GIT_SHA1)?;
         self.0.open_multimap_table(FORMER)?;
+        self.0.open_table(TRASHED)?;
         Ok(())
     }
 
@@ -47,7 +49,7 @@ impl Writer {
         Ok(names.get((model.as_str(), revision.as_str()))?.map(|id| id.value()))
     }
 
-    /// The manifests of all revisions, former ones included.
+    /// The manifests of all revisions, former ones and those in the trash included.
     pub fn manifests(&self) -> Result<Vec<BlobHash>> {
         let table = self.0.open_table(REVISIONS)?;
         let mut all: Vec<_> = table
@@ -59,6 +61,7 @@ impl Writer {
                 all.push(BlobHash::from_bytes(*manifest?.value()));
             }
         }
+        all.extend(self.trashed_manifests()?);
         Ok(all)
     }
 
@@ -69,7 +72,11 @@ impl Writer {
         row: &RevisionRow,
         blobs: &[(BlobHash, Stamp)],
     ) -> Result<RevisionId> {
-        let id = match self.find(&row.model, &row.revision)? {
+        let known = match self.find(&row.model, &row.revision)? {
+            None => self.revive(row)?,
+            known => known,
+        };
+        let id = match known {
             Some(id) => {
                 self.replace_manifest(id, row)?;
                 id
@@ -92,7 +99,8 @@ impl Writer {
 
     fn new_revision(&self, row: &RevisionRow) -> Result<RevisionId> {
         let mut table = self.0.open_table(REVISIONS)?;
-        let id = table.last()?.map_or(1, |(id, _)| id.value() + 1);
+        let last = table.last()?.map_or(0, |(id, _)| id.value());
+        let id = last.max(self.last_trashed()?) + 1;
         table.insert(id, row.value())?;
         let name = (row.model.as_str(), row.revision.as_str());
         self.0.open_table(BY_MODEL)?.insert(name, id)?;
@@ -129,10 +137,38 @@ impl Writer {
     /// Drops a revision, its edges to `blobs` and its refs. Blobs left without edges become Dying.
     /// Gives back the refs that went.
     pub fn remove_revision(&self, id: RevisionId, blobs: &[BlobHash]) -> Result<Vec<RefName>> {
-        let Some(row) = self.revision(id)? else { return Ok(Vec::new()) };
+        let Some((_, refs)) = self.take_row(id)? else { return Ok(Vec::new()) };
+        self.drop_edges(id, blobs)?;
+        Ok(refs)
+    }
+
+    /// Takes out a revision's row, its name and the refs to it.
+    pub(super) fn take_row(&self, id: RevisionId) -> Result<Option<(RevisionRow, Vec<RefName>)>> {
+        let Some(row) = self.revision(id)? else { return Ok(None) };
         self.0.open_table(REVISIONS)?.remove(id)?;
-        self.0.open_multimap_table(FORMER)?.remove_all(id)?;
         self.0.open_table(BY_MODEL)?.remove((row.model.as_str(), row.revision.as_str()))?;
+        let mut refs = self.0.open_table(REFS)?;
+        let mut gone = Vec::new();
+        for entry in refs.range((row.model.as_str(), "")..)? {
+            let (key, target) = entry?;
+            let (model, name) = key.value();
+            if model != row.model.as_str() {
+                break;
+            }
+            if target.value() == id {
+                gone.push(name.parse::<RefName>().map_err(super::tables::corrupted)?);
+            }
+        }
+        for name in &gone {
+            refs.remove((row.model.as_str(), name.as_str()))?;
+        }
+        Ok(Some((row, gone)))
+    }
+
+    /// Drops a revision's edges to `blobs`, and its former manifests. Blobs left without edges
+    /// become Dying.
+    pub(super) fn drop_edges(&self, id: RevisionId, blobs: &[BlobHash]) -> Result<()> {
+        self.0.open_multimap_table(FORMER)?.remove_all(id)?;
         let mut edges = self.0.open_multimap_table(EDGES)?;
         for blob in blobs {
             let mut others = false;
@@ -150,23 +186,7 @@ impl Writer {
                 self.set_state(blob, BlobState::Dying)?;
             }
         }
-        drop(edges);
-        let mut refs = self.0.open_table(REFS)?;
-        let mut gone = Vec::new();
-        for entry in refs.range((row.model.as_str(), "")..)? {
-            let (key, target) = entry?;
-            let (model, name) = key.value();
-            if model != row.model.as_str() {
-                break;
-            }
-            if target.value() == id {
-                gone.push(name.parse::<RefName>().map_err(super::tables::corrupted)?);
-            }
-        }
-        for name in &gone {
-            refs.remove((row.model.as_str(), name.as_str()))?;
-        }
-        Ok(gone)
+        Ok(())
     }
 
     /// Whether that changed something; `None` when the number is not this revision's.

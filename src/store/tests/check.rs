@@ -244,7 +244,9 @@ fn index_agrees(disk: &SimDisk, store: &Store, collected: bool) -> Outcome {
             reader.for_each_edge(|blob, ids| {
                 edges.insert(blob, ids.to_vec());
             })?;
-            Ok((rows, edges, reader.revisions()?))
+            let mut revisions = reader.revisions()?;
+            revisions.extend(reader.trashed()?.into_iter().map(|(id, one)| (id, one.row)));
+            Ok((rows, edges, revisions))
         })
         .map_err(|e| e.to_string())?;
     let mut needed: BTreeMap<BlobHash, Vec<u64>> = BTreeMap::new();
@@ -254,7 +256,9 @@ fn index_agrees(disk: &SimDisk, store: &Store, collected: bool) -> Outcome {
         let manifest = Manifest::from_bytes(&bytes.ok_or("a manifest is missing")?).unwrap();
         let blobs: BTreeSet<_> = manifest.files().iter().map(|f| f.blob).collect();
         for blob in blobs {
-            needed.entry(blob).or_default().push(*id);
+            let ids = needed.entry(blob).or_default();
+            ids.push(*id);
+            ids.sort_unstable();
         }
         manifests.insert(row.manifest.to_string());
     }
@@ -287,7 +291,10 @@ fn catalog(store: &Store) -> Result<Catalog, String> {
     let refs = listed
         .iter()
         .flat_map(|l| l.refs.iter().map(|r| (l.model.to_string(), r.to_string(), l.manifest)));
-    Ok((listed.iter().map(|l| l.manifest).collect(), refs.collect()))
+    // A new index has what was in the trash as revisions without refs.
+    let trashed = store.trashed().map_err(|e| e.to_string())?;
+    let manifests = listed.iter().map(|l| l.manifest).chain(trashed.iter().map(|t| t.manifest));
+    Ok((manifests.collect(), refs.collect()))
 }
 
 /// Refs that the operation itself sets are written lazily: they come back after a success, if the

@@ -4,7 +4,7 @@ use super::check::Expect;
 use super::torture::{Doing, Scenario};
 use super::world::{self, Model, world};
 use crate::fs::sim::SimDisk;
-use crate::store::{Store, Take};
+use crate::store::{Removing, Store, Take};
 
 fn import(name: &str, disk: SimDisk, model: &Model, had: &[Model], take: Take) {
     let moved = (take == Take::Move).then(|| model.clone());
@@ -62,7 +62,7 @@ fn a_revision_comes_back_over_its_dying_blobs() {
     let disk = world(&[&a, &b], |store| {
         a.add(store, Take::Auto).unwrap();
         b.add(store, Take::Auto).unwrap();
-        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
+        store.remove_revisions(&[a.resolve(store).unwrap()], Removing::default()).unwrap();
     });
     import("import, dying", disk, &a, &[b], Take::Auto);
 }

@@ -1,10 +1,12 @@
 //! Removal and collection under every fault: nothing that somebody needs goes.
 
+use std::time::Duration;
+
 use super::check::{Expect, Look};
 use super::torture::{Doing, Scenario};
 use super::world::{self, world};
-use crate::space::{self, EvictGoal};
-use crate::store::{Store, Take};
+use crate::space::{self, EvictGoal, RemoveOptions};
+use crate::store::{Removing, Store, Take};
 use crate::views::ViewOptions;
 
 #[test]
@@ -64,7 +66,7 @@ fn an_eviction_of_everything_leaves_what_is_pinned() {
         store.set_pinned(&b.resolve(store).unwrap(), true).unwrap();
     });
     let evict = |store: &Store| {
-        let evicted = space::evict(store, EvictGoal::MaxBytes(0), false);
+        let evicted = space::evict(store, EvictGoal::MaxBytes(0), Default::default());
         evicted.map(drop).map_err(|e| e.to_string())
     };
     Scenario {
@@ -75,6 +77,61 @@ fn an_eviction_of_everything_leaves_what_is_pinned() {
         after: Expect { must: vec![b], ..Expect::default() },
         repeatable: true,
         reads: false,
+    }
+    .run();
+}
+
+#[test]
+fn what_is_in_the_trash_is_kept_or_comes_back_whatever_happens() {
+    let (a, b) = (world::a(), world::b());
+    let keep = RemoveOptions { keep: Duration::from_secs(1 << 40), ..RemoveOptions::default() };
+    let disk = world(&[&a, &b], |store| {
+        a.add(store, Take::Auto).unwrap();
+        b.add(store, Take::Auto).unwrap();
+        a.managed(store).unwrap();
+    });
+    let there_and_back = |store: &Store| {
+        if let Some(revision) = a.resolve(store) {
+            space::remove(store, &[revision], keep).map_err(|e| e.to_string())?;
+        }
+        for one in store.trashed().map_err(|e| e.to_string())? {
+            store.restore(&one).map_err(|e| e.to_string())?;
+        }
+        Ok(())
+    };
+    Scenario {
+        name: "rm and restore",
+        disk,
+        doing: Doing::InStore(&there_and_back),
+        before: Expect { must: vec![b.clone()], may: vec![a.clone()], ..Expect::default() },
+        // Its refs are noted as lazily as any.
+        after: Expect { must: vec![a.clone(), b], main: vec![a.clone()], ..Expect::default() },
+        repeatable: true,
+        reads: false,
+    }
+    .run();
+}
+
+#[test]
+fn a_collection_drops_what_was_in_the_trash_for_its_time() {
+    let (a, b) = (world::a(), world::b());
+    let disk = world(&[&a, &b], |store| {
+        a.add(store, Take::Auto).unwrap();
+        b.add(store, Take::Auto).unwrap();
+        let over = Removing { until: Some(1), ..Removing::default() };
+        store.remove_revisions(&[a.resolve(store).unwrap()], over).unwrap();
+        assert_eq!(store.trashed().unwrap().len(), 1);
+        assert_eq!(store.collectable().unwrap().blobs, 3, "b has the weights");
+    });
+    Scenario {
+        name: "gc of the trash",
+        disk,
+        doing: Doing::InStore(&world::collect),
+        // An index that is built anew before the collection has it as a revision.
+        before: Expect { must: vec![b.clone()], may: vec![a], ..Expect::default() },
+        after: Expect { must: vec![b], ..Expect::default() },
+        repeatable: true,
+        reads: true,
     }
     .run();
 }
@@ -117,8 +174,8 @@ fn a_collection_takes_only_garbage() {
         twins.add(store, Take::Auto).unwrap();
         a.managed(store).unwrap();
         // Dying rows, a managed view of what is gone, and below an orphan and a dead import.
-        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
-        store.remove_revision(&twins.resolve(store).unwrap(), false).unwrap();
+        store.remove_revisions(&[a.resolve(store).unwrap()], Removing::default()).unwrap();
+        store.remove_revisions(&[twins.resolve(store).unwrap()], Removing::default()).unwrap();
     });
     let orphan = b"left by a killed import";
     disk.write_file(format!("/store/blobs/{}", blake3::hash(orphan).to_hex()), orphan);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::check::{Expect, Kind, Look, check};
 use super::world::{self, Model, world};
 use crate::fs::sim::{Fault, Plan, SimDisk};
-use crate::store::{Store, Take};
+use crate::store::{Removing, Store, Take};
 use crate::views::ViewOptions;
 
 type Outcome = Result<(), String>;
@@ -91,7 +91,7 @@ fn a_collector_takes_nothing_from_an_import() {
     let disk = world(&[&a, &b], |store| {
         a.add(store, Take::Auto).unwrap();
         b.add(store, Take::Auto).unwrap();
-        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
+        store.remove_revisions(&[a.resolve(store).unwrap()], Removing::default()).unwrap();
     });
     interleave("import, visited by gc", &disk, &adds(&a), &collects(), |host, guest| {
         both(host, guest)?;
@@ -164,7 +164,7 @@ fn an_import_loses_nothing_to_a_collector_it_visits() {
     let disk = world(&[&a, &b], |store| {
         a.add(store, Take::Auto).unwrap();
         b.add(store, Take::Auto).unwrap();
-        store.remove_revision(&a.resolve(store).unwrap(), false).unwrap();
+        store.remove_revisions(&[a.resolve(store).unwrap()], Removing::default()).unwrap();
     });
     interleave("gc, visited by an import", &disk, &collects(), &adds(&a), |host, guest| {
         both(host, guest)?;
