@@ -30,13 +30,14 @@ type Case = fn(&Path);
 fn main() {
     let Some(args) = arguments() else { return };
     let dir = directory("peers");
-    let cases: [(&str, Case); 7] = [
+    let cases: [(&str, Case); 8] = [
         ("hash", hash),
         ("copy", copy),
         ("links", links),
         ("reflinks", reflinks),
         ("twenty", twenty),
         ("listing", listing),
+        ("eviction", eviction),
         ("start", start),
     ];
     for (name, case) in cases {
@@ -204,6 +205,61 @@ fn twenty(dir: &Path) {
 
 /// `ls` and `du` of 1,000 revisions of 20 files each, half of them shared with a neighbour.
 fn listing(dir: &Path) {
+    let store = thousand(dir, |m, f| {
+        let text = if f < 10 { format!("{m} {f}") } else { format!("{} {f}", m / 2) };
+        text.into_bytes()
+    });
+    for command in ["ls", "du"] {
+        alone(&format!("{command}, 1,000 revisions of 20 files"), 21, |_| {
+            run(&[TONNAGE, "--store", text(&store), command])
+        });
+    }
+}
+
+/// `evict` of half of 1,000 revisions of 20 files of 16 KiB, and `rm -r` of as many files.
+fn eviction(dir: &Path) {
+    let bytes = |m: usize, f: usize| {
+        let mut bytes = vec![0; 16 << 10];
+        blake3::Hasher::new()
+            .update(&[m as u8, (m >> 8) as u8, f as u8])
+            .finalize_xof()
+            .fill(&mut bytes);
+        bytes
+    };
+    let store = thousand(dir, bytes);
+    let tree = dir.join("tree");
+    for m in 0..500 {
+        let model = tree.join(m.to_string());
+        fs::create_dir_all(&model).unwrap();
+        for f in 0..20 {
+            fs::write(model.join(f.to_string()), bytes(m, f)).unwrap();
+        }
+    }
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * 86_400);
+    for entry in fs::read_dir(store.join("used")).unwrap().take(500) {
+        let file = fs::File::options().write(true).open(entry.unwrap().path()).unwrap();
+        file.set_modified(old).unwrap();
+    }
+    let copy = |from: &Path| {
+        let to = dir.join("copy");
+        let copied = Command::new("cp").arg("-a").arg(from).arg(fresh(&to)).status().unwrap();
+        assert!(copied.success() && Command::new("sync").status().unwrap().success());
+        to
+    };
+    pair(
+        "evict 500 revisions of 20 files",
+        0,
+        PAIRS,
+        |_| {
+            let store = copy(&store);
+            run(&[TONNAGE, "--store", text(&store), "evict", "--older-than", "30d", "--now"])
+        },
+        |_| run(&["rm", "-r", text(&copy(&tree))]),
+    );
+}
+
+/// A store with 1,000 revisions of 20 files.
+fn thousand(dir: &Path, bytes: impl Fn(usize, usize) -> Vec<u8>) -> PathBuf {
     use tonnage::progress::Progress;
     use tonnage::store::{Access, AddOptions, Store, Take};
     let store = dir.join("store");
@@ -212,8 +268,7 @@ fn listing(dir: &Path) {
         let source = dir.join("source");
         fs::create_dir_all(&source).unwrap();
         for f in 0..20 {
-            let text = if f < 10 { format!("{m} {f}") } else { format!("{} {f}", m / 2) };
-            fs::write(source.join(format!("file-{f}")), text).unwrap();
+            fs::write(source.join(format!("file-{f}")), bytes(m, f)).unwrap();
         }
         let options = AddOptions {
             model: format!("bench/model-{m}").parse().unwrap(),
@@ -224,12 +279,7 @@ fn listing(dir: &Path) {
         };
         opened.add(&source, &options, &Progress::new()).unwrap();
     }
-    drop(opened);
-    for command in ["ls", "du"] {
-        alone(&format!("{command}, 1,000 revisions of 20 files"), 21, |_| {
-            run(&[TONNAGE, "--store", text(&store), command])
-        });
-    }
+    store
 }
 
 /// What every command pays.

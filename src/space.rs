@@ -2,6 +2,7 @@
 
 mod evict;
 mod ledger;
+mod physical;
 mod remove;
 mod usage;
 mod why;

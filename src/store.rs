@@ -18,6 +18,7 @@ mod rebuild;
 mod recovery;
 mod removal;
 mod trash;
+mod unlink;
 #[cfg(feature = "hub")]
 mod upstream;
 mod walk;
@@ -28,7 +29,6 @@ mod tests;
 pub use catalog::{Listed, Resolved};
 pub use fsck::{Fsck, Problem};
 pub use gc::Collected;
-pub(crate) use gc::empty_dir;
 pub use holds::ExternalView;
 pub(crate) use ingest::now;
 pub use ingest::{AddOptions, Added, Take};
@@ -40,6 +40,7 @@ pub use partial::{Partial, TIME_TO_LIVE};
 pub use rebuild::Rebuilt;
 pub(crate) use removal::{Removal, Removing};
 pub use trash::Trashed;
+pub(crate) use unlink::empty_dir;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::ledger::Ledger;
+use super::physical::physical;
 use super::remove::{Freed, Kept, Order, RemoveOptions, carry_out, external_views};
-use super::usage::physical;
 use crate::error::StoreError;
 use crate::store::{Listed, Resolved, Store, Trashed};
 
@@ -84,7 +84,11 @@ fn plan(store: &Store, goal: EvictGoal, mut bytes: u64, keep: Duration) -> Resul
     let mut listed = store.list()?;
     listed.sort_unstable_by_key(|one| (one.last_used, one.id));
     let views = store.live_views()?;
-    let mut ledger = Ledger::new(store)?;
+    // Bytes are counted where they decide.
+    let mut ledger = match goal {
+        EvictGoal::MaxBytes(_) => Some(Ledger::new(store)?),
+        _ => None,
+    };
     let mut plan = Plan { purged: Vec::new(), going: Vec::new(), kept: Vec::new() };
     for one in store.trashed()? {
         let goes = match goal {
@@ -93,7 +97,9 @@ fn plan(store: &Store, goal: EvictGoal, mut bytes: u64, keep: Duration) -> Resul
             EvictGoal::Everything => keep.is_zero(),
         };
         if goes {
-            bytes = bytes.saturating_sub(ledger.take_from_trash(one.id, &one.manifest)?);
+            if let Some(ledger) = &mut ledger {
+                bytes = bytes.saturating_sub(ledger.take_from_trash(one.id, &one.manifest)?);
+            }
             plan.purged.push(one);
         }
     }
@@ -123,7 +129,9 @@ fn plan(store: &Store, goal: EvictGoal, mut bytes: u64, keep: Duration) -> Resul
                 plan.kept.push(Kept { model: revision.model, revision: revision.revision, why });
             }
             None => {
-                bytes = bytes.saturating_sub(ledger.take(&revision)?.all());
+                if let Some(ledger) = &mut ledger {
+                    bytes = bytes.saturating_sub(ledger.take(&revision)?.all());
+                }
                 plan.going.push(revision);
             }
         }

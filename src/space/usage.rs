@@ -1,9 +1,7 @@
 //! What takes how much space.
 
-use std::collections::HashSet;
-
+use super::physical::physical;
 use crate::error::StoreError;
-use crate::fs::{Dir, Kind};
 use crate::store::{Listed, Store};
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -41,67 +39,24 @@ pub struct Usage {
 /// # Errors
 /// When the index or a directory cannot be read.
 pub fn usage(store: &Store) -> Result<Usage> {
-    let mut models: Vec<_> = store
-        .list()?
+    let (listed, physical) = std::thread::scope(|scope| {
+        let walk = std::thread::Builder::new().spawn_scoped(scope, || physical(store));
+        let listed = store.list_needs();
+        let walked = walk.ok().and_then(|thread| thread.join().ok());
+        (listed, walked.unwrap_or_else(|| self::physical(store)))
+    });
+    let (listed, needs) = listed?;
+    let mut models: Vec<_> = listed
         .into_iter()
         .map(|revision| ModelUsage { apparent: revision.size, revision })
         .collect();
     models.sort_by_key(|model| std::cmp::Reverse(model.revision.exclusive));
-    let (mut shared, mut trashed) = (0, 0);
-    store.index().read(|reader| {
-        let in_trash: HashSet<_> = reader.trashed()?.into_iter().map(|(id, _)| id).collect();
-        let (mut several, mut none) = (HashSet::new(), HashSet::new());
-        reader.for_each_edge(|blob, ids| {
-            match ids.iter().filter(|id| !in_trash.contains(id)).count() {
-                0 => {
-                    none.insert(blob);
-                }
-                1 => {}
-                _ => {
-                    several.insert(blob);
-                }
-            }
-        })?;
-        reader.for_each_blob(|blob, row| {
-            if several.contains(&blob) {
-                shared += row.stamp.size;
-            } else if none.contains(&blob) {
-                trashed += row.stamp.size;
-            }
-        })
-    })?;
     Ok(Usage {
         apparent: models.iter().map(|model| model.apparent).sum(),
         exclusive: models.iter().map(|model| model.revision.exclusive).sum(),
-        shared,
-        trashed,
-        physical: physical(store)?,
+        shared: needs.shared,
+        trashed: needs.trashed,
+        physical: physical?,
         models,
     })
-}
-
-/// Bytes allotted to everything in the store's directory, each inode counted once.
-pub(super) fn physical(store: &Store) -> Result<u64> {
-    Ok(measure(&store.layout().root, &mut HashSet::new())?)
-}
-
-/// Bytes allotted below `dir` and to itself. Inodes with several names are counted at the first.
-fn measure(dir: &Dir, seen: &mut HashSet<(u64, u64)>) -> crate::fs::Result<u64> {
-    let mut bytes = dir.stat_self()?.allotted;
-    for entry in dir.list()? {
-        let below = if entry.kind == Kind::Dir {
-            dir.open_dir(&entry.name).and_then(|dir| measure(&dir, seen))
-        } else {
-            dir.stat(&entry.name).map(|stat| {
-                let first = stat.nlink == 1 || seen.insert((stat.dev, stat.ino));
-                if first { stat.allotted } else { 0 }
-            })
-        };
-        match below {
-            Ok(more) => bytes += more,
-            Err(e) if e.is_not_found() => {} // another process is at work
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(bytes)
 }

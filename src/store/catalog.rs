@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::index::{Reader, RevisionId, RevisionRow};
+use super::index::{Needs, Reader, RevisionId, RevisionRow};
 use super::{Result, Store};
 use crate::digest::BlobHash;
 use crate::error::StoreError;
@@ -56,6 +56,11 @@ impl Store {
     /// # Errors
     /// When the index cannot be read.
     pub fn list(&self) -> Result<Vec<Listed>> {
+        Ok(self.list_needs()?.0)
+    }
+
+    /// The same, and what all of them need.
+    pub(crate) fn list_needs(&self) -> Result<(Vec<Listed>, Needs)> {
         // A stat for each revision takes about as long as the index: side by side.
         let (read, used) = std::thread::scope(|scope| {
             let used = std::thread::Builder::new().spawn_scoped(scope, || self.last_uses());
@@ -63,7 +68,7 @@ impl Store {
             let used = used.ok().and_then(|thread| thread.join().ok());
             (read, used.unwrap_or_else(|| self.last_uses()))
         });
-        let (rows, refs, usage) = read?;
+        let (rows, refs, needs) = read?;
         let mut names: HashMap<RevisionId, Vec<RefName>> = HashMap::new();
         for (_, name, id) in refs {
             names.entry(id).or_default().push(name);
@@ -72,7 +77,7 @@ impl Store {
         let mut listed: Vec<_> = rows
             .into_iter()
             .map(|(id, row)| {
-                let usage = usage.get(&id).copied().unwrap_or_default();
+                let usage = needs.of.get(&id).copied().unwrap_or_default();
                 Listed {
                     refs: names.remove(&id).unwrap_or_default(),
                     files: row.files,
@@ -89,7 +94,7 @@ impl Store {
             })
             .collect();
         listed.sort_by(|a, b| (&a.model, b.last_used, b.id).cmp(&(&b.model, a.last_used, a.id)));
-        Ok(listed)
+        Ok((listed, needs))
     }
 
     /// The revision `spec` means: the ref or revision behind its `@`, or else `main`, or else the

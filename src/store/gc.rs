@@ -1,18 +1,26 @@
 //! Collection: how revisions and then blobs leave.
 //!
 //! G0 takes `gc.lock`; G1 is a transaction in which blobs without edges become Dying; G2 is a
-//! transaction in which those still Dying and without edges move to `trash/` and lose their rows;
-//! G3 unlinks outside any lock. An import that needs a Dying blob makes it Present again in its
+//! transaction in which those still Dying and without edges leave and lose their rows: small ones are
+//! unlinked there, large ones, which can take a second, move to `trash/`; G3 unlinks what is there,
+//! outside any lock. An import that needs a Dying blob makes it Present again in its
 //! S4, and the transactions exclude each other, so whoever comes second sees the other's work.
 
 use std::collections::HashSet;
 
 use super::index::{PATIENCE, Stamp};
 use super::layout::GC_LOCK;
+use super::unlink::{empty_dir, remove_all_counted};
 use super::{Result, Store};
 use crate::digest::BlobHash;
 use crate::error::StoreError;
 use crate::fs::{Dir, Kind, LockKind, Open, Rename, lock};
+
+/// The largest blob, in bytes, that is unlinked in a transaction: not slower than a move.
+const SMALL: u64 = 1 << 20;
+
+/// So many blobs leave in one transaction: others wait for it.
+const BATCH: usize = 4096;
 
 /// What a collection took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,9 +56,10 @@ impl Store {
         self.forget_dead_views()?;
         self.purge_expired()?;
         self.mark()?;
-        collected.blobs = self.move_to_trash()?;
+        let taken = self.take_dying()?;
         drop(gc_lock);
-        collected.freed_bytes = self.empty_trash()?;
+        collected.blobs = taken.blobs;
+        collected.freed_bytes = taken.freed_bytes + self.empty_trash()?;
         Ok(Some(collected))
     }
 
@@ -122,27 +131,46 @@ impl Store {
 
     /// G2. I3: a blob's file leaves `blobs/` only here, in a transaction that sees it Dying and
     /// without edges. Manifests that no revision has leave with them.
-    fn move_to_trash(&self) -> Result<u64> {
-        let writer = self.index.begin_write()?;
-        let error = |e| self.index.error(e);
-        let blobs = writer.collectable().map_err(error)?;
-        let needed: HashSet<_> = writer.manifests().map_err(error)?.into_iter().collect();
-        let manifests = &self.layout.manifests;
-        for entry in manifests.list()? {
-            if blob_name(&entry).is_some_and(|manifest| !needed.contains(&manifest)) {
-                self.trash(manifests, &entry.name.to_string_lossy())?;
+    fn take_dying(&self) -> Result<Collected> {
+        let mut collected = Collected::default();
+        loop {
+            let taken = self.take_batch(&mut collected)?;
+            if taken < BATCH {
+                return Ok(collected);
             }
         }
+    }
+
+    fn take_batch(&self, collected: &mut Collected) -> Result<usize> {
+        let writer = self.index.begin_write()?;
+        let error = |e| self.index.error(e);
+        let needed: HashSet<_> = writer.manifests().map_err(error)?.into_iter().collect();
+        let mut names = Vec::new();
+        for entry in self.layout.manifests.list()? {
+            if blob_name(&entry).is_some_and(|manifest| !needed.contains(&manifest)) {
+                names.push(entry.name);
+            }
+        }
+        let threads = self.threads;
+        collected.freed_bytes += remove_all_counted(&self.layout.manifests, &names, threads)?;
+        let blobs = writer.collectable(BATCH).map_err(error)?;
         if blobs.is_empty() {
             return Ok(0);
         }
-        for (blob, _) in &blobs {
-            self.trash(&self.layout.blobs, &blob.to_string())?;
-            writer.remove_blob(blob).map_err(error)?;
+        let mut small = Vec::new();
+        for (blob, size) in &blobs {
+            if *size <= SMALL {
+                small.push(blob.to_string().into());
+            } else {
+                self.trash(&self.layout.blobs, &blob.to_string())?;
+            }
         }
+        collected.freed_bytes += remove_all_counted(&self.layout.blobs, &small, threads)?;
+        writer.remove_blobs(&blobs).map_err(error)?;
         writer.remove_dead_aliases().map_err(error)?;
         writer.commit().map_err(error)?;
-        Ok(blobs.len() as u64)
+        collected.blobs += blobs.len() as u64;
+        Ok(blobs.len())
     }
 
     /// Moves `name` out of `from`, to be unlinked when no lock is held.
@@ -159,23 +187,20 @@ impl Store {
     pub(crate) fn empty_trash(&self) -> Result<u64> {
         let trash = &self.layout.trash;
         let mut freed = 0;
-        let mut entries = trash.list()?;
-        // Trees before blobs: a blob counts as freed when its last link goes.
-        entries.sort_unstable_by_key(|entry| entry.kind != Kind::Dir);
+        let entries = trash.list()?;
         // A view must not lose files and come back under its old name.
-        if entries.first().is_some_and(|entry| entry.kind == Kind::Dir) {
+        if entries.iter().any(|entry| entry.kind == Kind::Dir) {
             trash.sync()?;
         }
-        for entry in entries {
-            let gone = if entry.kind == Kind::Dir {
-                trash.open_dir(&entry.name).and_then(|dir| {
-                    let bytes = empty_dir(&dir)?;
-                    trash.remove_dir(&entry.name)?;
-                    Ok(bytes)
-                })
-            } else {
-                remove_counted(trash, &entry.name)
-            };
+        // Trees before blobs: a blob counts as freed when its last link goes.
+        let (trees, files): (Vec<_>, Vec<_>) =
+            entries.into_iter().partition(|entry| entry.kind == Kind::Dir);
+        for tree in trees {
+            let gone = trash.open_dir(&tree.name).and_then(|dir| {
+                let bytes = empty_dir(&dir)?;
+                trash.remove_dir(&tree.name)?;
+                Ok(bytes)
+            });
             match gone {
                 Ok(bytes) => freed += bytes,
                 // Another process empties it too.
@@ -183,28 +208,9 @@ impl Store {
                 Err(e) => return Err(e.into()),
             }
         }
-        Ok(freed)
+        let files: Vec<_> = files.into_iter().map(|file| file.name).collect();
+        Ok(freed + remove_all_counted(trash, &files, self.threads)?)
     }
-}
-
-/// Removes everything below `dir` and returns the bytes that came back.
-pub(crate) fn empty_dir(dir: &Dir) -> crate::fs::Result<u64> {
-    let mut freed = 0;
-    for entry in dir.list()? {
-        if entry.kind == Kind::Dir {
-            freed += empty_dir(&dir.open_dir(&entry.name)?)?;
-            dir.remove_dir(&entry.name)?;
-        } else {
-            freed += remove_counted(dir, &entry.name)?;
-        }
-    }
-    Ok(freed)
-}
-
-fn remove_counted(dir: &Dir, name: &std::ffi::OsStr) -> crate::fs::Result<u64> {
-    let stat = dir.stat(name)?;
-    dir.remove_file(name)?;
-    Ok(if stat.nlink == 1 { stat.allotted } else { 0 })
 }
 
 /// The blob or manifest an entry is named after; anything else in those directories is not ours.

@@ -9,14 +9,14 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::index::{BlobState, RevisionId, RevisionRow, Stamp};
+use super::index::{BlobState, RevisionId, RevisionRow};
 use super::layout::Layout;
 use super::{Result, Store, partial};
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Upstream};
 use crate::error::{SourceError, StoreError};
 use crate::fs::durable::{self, Batch};
-use crate::fs::{Dir, File, Kind, LockKind, Open, Rename};
+use crate::fs::{Dir, File, Kind, LockKind, Open, Rename, Stat};
 use crate::model::{Manifest, ModelId, RefName, Revision};
 
 pub(super) const LOCK: &str = ".lock";
@@ -282,21 +282,24 @@ impl Import {
         let writer = index.begin_write()?;
         self.layout.check_still_there()?;
         let mut stamps = Vec::with_capacity(blobs.len());
+        let mut allotted = Vec::with_capacity(blobs.len());
         let mut again = false;
         for (blob, _) in blobs {
-            let (stamp, relinked) = self.stamp(&self.layout.blobs, blob.hex().as_ref(), None)?;
-            stamps.push((*blob, stamp));
+            let (stat, relinked) = self.stat(&self.layout.blobs, blob.hex().as_ref(), None)?;
+            stamps.push((*blob, stat.into()));
+            allotted.push((*blob, stat.allotted));
             again |= relinked;
         }
         let name = row.manifest.to_string();
         let staged = manifest_name(&row.manifest);
-        again |= self.stamp(&self.layout.manifests, &name, Some(&staged))?.1;
+        again |= self.stat(&self.layout.manifests, &name, Some(&staged))?.1;
         if again {
             self.layout.blobs.sync()?;
             self.layout.manifests.sync()?;
         }
         let write = || {
             let id = writer.insert_revision(row, &stamps)?;
+            writer.set_allotted(&allotted)?;
             for (blob, stamp) in stamps.iter().filter(|(blob, _)| healed.contains(blob)) {
                 writer.set_stamp(blob, *stamp)?;
             }
@@ -316,15 +319,15 @@ impl Import {
         Ok(id)
     }
 
-    /// The stamp of a published file; one that a collector took since S2 is linked again.
-    fn stamp(&self, dir: &Dir, name: &str, staged: Option<&str>) -> Result<(Stamp, bool)> {
+    /// A look at a published file; one that a collector took since S2 is linked again.
+    fn stat(&self, dir: &Dir, name: &str, staged: Option<&str>) -> Result<(Stat, bool)> {
         match dir.stat(name) {
-            Ok(stat) => return Ok((stat.into(), false)),
+            Ok(stat) => return Ok((stat, false)),
             Err(e) if !e.is_not_found() => return Err(e.into()),
             Err(_) => {}
         }
         self.dir.link(staged.unwrap_or(name), dir, name)?;
-        Ok((dir.stat(name)?.into(), true))
+        Ok((dir.stat(name)?, true))
     }
 }
 

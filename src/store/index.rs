@@ -10,7 +10,7 @@ mod tables;
 mod trash;
 mod write;
 
-pub(crate) use read::Reader;
+pub(crate) use read::{Needs, Reader};
 pub(crate) use tables::{BlobRow, BlobState, RevisionId, RevisionRow, Stamp};
 pub(crate) use trash::TrashedRow;
 pub(crate) use write::Writer;

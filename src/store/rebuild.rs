@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::gc::blob_name;
-use super::index::{Index, PATIENCE, RevisionRow, Stamp};
+use super::index::{Index, PATIENCE, RevisionRow};
 use super::layout::{self, Access, INDEX, Layout};
 use super::{Result, Store, pin};
 use crate::digest::BlobHash;
 use crate::error::StoreError;
 use crate::fs::real::RealFs;
-use crate::fs::{Dir, Fs, Kind, LockKind, Open, Rename, lock};
+use crate::fs::{Dir, Fs, Kind, LockKind, Open, Rename, Stat, lock};
 use crate::model::{Manifest, ModelId, RefName};
 
 /// What a rebuild found.
@@ -89,8 +89,8 @@ fn fill(layout: &Layout, index: &Index) -> Result<Rebuilt> {
     for mut manifests in revisions.into_values() {
         manifests.sort_unstable_by_key(|(files, name, _)| (*files, *name));
         let Some((_, name, manifest)) = manifests.pop() else { continue };
-        let stamps = match whole(layout, &name)? {
-            Ok((_, stamps)) => stamps,
+        let stats = match whole(layout, &name)? {
+            Ok((_, stats)) => stats,
             Err(why) => {
                 rebuilt.left_out.push(why);
                 continue;
@@ -99,9 +99,12 @@ fn fill(layout: &Layout, index: &Index) -> Result<Rebuilt> {
         let added = layout.manifests.stat(name.to_string())?.mtime_ns.div_euclid(1_000_000_000);
         let mut row = RevisionRow::new(&manifest, name, added);
         row.pinned = pin::is_noted(layout, &row.model, &row.revision);
-        blobs.extend(stamps.iter().map(|(blob, _)| *blob));
+        blobs.extend(stats.iter().map(|(blob, _)| *blob));
+        let stamps: Vec<_> = stats.iter().map(|(blob, stat)| (*blob, (*stat).into())).collect();
+        let allotted: Vec<_> = stats.iter().map(|(blob, stat)| (*blob, stat.allotted)).collect();
         let write = || {
             let id = writer.insert_revision(&row, &stamps)?;
+            writer.set_allotted(&allotted)?;
             for file in manifest.files() {
                 if let Some(digest) = &file.sha256 {
                     writer.set_sha256(digest, &file.blob)?;
@@ -134,7 +137,7 @@ fn fill(layout: &Layout, index: &Index) -> Result<Rebuilt> {
     Ok(rebuilt)
 }
 
-type Whole = (Manifest, Vec<(BlobHash, Stamp)>);
+type Whole = (Manifest, Vec<(BlobHash, Stat)>);
 
 /// A manifest with all its blobs, or why it is not whole. I2, I4: a row says that its files are
 /// there.
@@ -147,11 +150,11 @@ fn whole(layout: &Layout, name: &BlobHash) -> Result<std::result::Result<Whole, 
         Ok(manifest) => manifest,
         Err(e) => return Ok(Err(format!("the manifest {name}: {e}"))),
     };
-    let mut stamps = Vec::new();
+    let mut stats = Vec::new();
     for (blob, size) in manifest.blobs() {
         match layout.blobs.stat(blob.to_string()) {
             Ok(stat) if stat.kind == Kind::File && stat.size == size => {
-                stamps.push((blob, stat.into()));
+                stats.push((blob, stat));
             }
             Ok(_) => {
                 return Ok(Err(format!("{}: the blob {blob} has another size", manifest.model)));
@@ -162,7 +165,7 @@ fn whole(layout: &Layout, name: &BlobHash) -> Result<std::result::Result<Whole, 
             Err(e) => return Err(e.into()),
         }
     }
-    Ok(Ok((manifest, stamps)))
+    Ok(Ok((manifest, stats)))
 }
 
 /// What `refs/` says: `<org>--<name>/<ref>`, each holding a revision. What cannot be read is left

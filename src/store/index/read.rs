@@ -6,8 +6,8 @@ use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable, TableError};
 
 use super::Result;
 use super::tables::{
-    BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, REFS, REVISIONS, RevisionId, RevisionRow, SHA256,
-    SUBTREES, corrupted,
+    ALLOTTED, BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, REFS, REVISIONS, RevisionId, RevisionRow,
+    SHA256, SUBTREES, corrupted,
 };
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Sha256};
@@ -23,6 +23,16 @@ pub(crate) struct Usage {
     pub exclusive: u64,
     /// Other revisions need them too.
     pub shared: u64,
+}
+
+/// What the revisions need, and what they need together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Needs {
+    pub of: HashMap<RevisionId, Usage>,
+    /// Bytes that several need, counted once.
+    pub shared: u64,
+    /// Bytes that only revisions in the trash need.
+    pub trashed: u64,
 }
 
 impl Reader {
@@ -104,6 +114,17 @@ impl Reader {
         Ok(())
     }
 
+    /// Calls `each` with every blob of which it is known how many bytes of the disk it takes, in the
+    /// order of their hashes.
+    pub fn for_each_allotted(&self, mut each: impl FnMut(BlobHash, u64)) -> Result<()> {
+        let Some(table) = there(self.0.open_table(ALLOTTED))? else { return Ok(()) };
+        for row in table.iter()? {
+            let (blob, bytes) = row?;
+            each(BlobHash::from_bytes(*blob.value()), bytes.value());
+        }
+        Ok(())
+    }
+
     /// Calls `each` with every blob that is needed and the revisions that need it.
     pub fn for_each_edge(&self, mut each: impl FnMut(BlobHash, &[RevisionId])) -> Result<()> {
         let mut ids = Vec::new();
@@ -125,30 +146,38 @@ impl Reader {
 
     /// What each revision needs alone and with others, in one walk over the edges. Those in the
     /// trash are no others.
-    pub fn usage(&self) -> Result<HashMap<RevisionId, Usage>> {
+    pub fn usage(&self) -> Result<Needs> {
         let trashed: HashSet<_> = self.trashed()?.into_iter().map(|(id, _)| id).collect();
-        let mut usage: HashMap<RevisionId, Usage> = HashMap::new();
+        let mut needs = Needs::default();
         for row in self.0.open_multimap_table(EDGES)?.iter()? {
             let (_, edges) = row?;
-            let mut first = None;
-            let mut alone = true;
+            let (mut first, mut several, mut size) = (None, false, 0);
             for edge in edges {
-                let (id, size) = edge?.value();
+                let (id, bytes) = edge?.value();
+                size = bytes;
                 if trashed.contains(&id) {
                     continue;
                 }
                 if first.is_none() {
-                    first = Some((id, size));
+                    first = Some(id);
                 } else {
-                    alone = false;
-                    usage.entry(id).or_default().shared += size;
+                    several = true;
+                    needs.of.entry(id).or_default().shared += size;
                 }
             }
-            let Some((first, size)) = first else { continue };
-            let entry = usage.entry(first).or_default();
-            *(if alone { &mut entry.exclusive } else { &mut entry.shared }) += size;
+            let Some(first) = first else {
+                needs.trashed += size;
+                continue;
+            };
+            let entry = needs.of.entry(first).or_default();
+            if several {
+                entry.shared += size;
+                needs.shared += size;
+            } else {
+                entry.exclusive += size;
+            }
         }
-        Ok(usage)
+        Ok(needs)
     }
 
     /// The chaining values of the blob's 1 MiB subtrees, when they are known.

@@ -26,6 +26,8 @@ pub(super) const BY_MODEL: TableDefinition<(&str, &str), RevisionId> =
 /// (model, ref) → revision
 pub(super) const REFS: TableDefinition<(&str, &str), RevisionId> = TableDefinition::new("refs");
 pub(super) const BLOBS: TableDefinition<Key, BlobValue> = TableDefinition::new("blobs");
+/// Bytes of the disk that a blob takes, taken with its stamp: measuring the store needs no stat.
+pub(super) const ALLOTTED: TableDefinition<Key, u64> = TableDefinition::new("allotted");
 /// I4: blob → the revisions that need it. The reference count is the number of edges.
 /// With the blob's size beside the revision, so that a listing need not look at the blobs.
 pub(super) const EDGES: MultimapTableDefinition<Key, (RevisionId, u64)> =

@@ -4,11 +4,11 @@ use redb::{ReadableMultimapTable, ReadableTable, TableDefinition, WriteTransacti
 
 use super::Result;
 use super::tables::{
-    BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, Key, REFS, REVISIONS, RevisionId,
-    RevisionRow, SHA256, SUBTREES, Stamp,
+    ALLOTTED, BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, Key, REFS, REVISIONS,
+    RevisionId, RevisionRow, SHA256, SUBTREES, Stamp,
 };
 use super::trash::TRASHED;
-use crate::digest::tree::Cv;
+use crate::digest::tree::{Cv, group_count};
 use crate::digest::{BlobHash, GitSha1, Sha256, Upstream};
 use crate::model::{ModelId, RefName, Revision};
 
@@ -32,6 +32,7 @@ impl Writer {
         self.0.open_table(GIT_SHA1)?;
         self.0.open_multimap_table(FORMER)?;
         self.0.open_table(TRASHED)?;
+        self.0.open_table(ALLOTTED)?;
         Ok(())
     }
 
@@ -170,6 +171,7 @@ impl Writer {
     pub(super) fn drop_edges(&self, id: RevisionId, blobs: &[BlobHash]) -> Result<()> {
         self.0.open_multimap_table(FORMER)?.remove_all(id)?;
         let mut edges = self.0.open_multimap_table(EDGES)?;
+        let mut rows = self.0.open_table(BLOBS)?;
         for blob in blobs {
             let mut others = false;
             let mut own = None;
@@ -182,8 +184,13 @@ impl Writer {
             if let Some(edge) = own {
                 edges.remove(blob.as_bytes(), edge)?;
             }
-            if !others {
-                self.set_state(blob, BlobState::Dying)?;
+            if others {
+                continue;
+            }
+            let row = rows.get(blob.as_bytes())?.map(|v| BlobRow::from_value(v.value()));
+            if let Some(row) = row {
+                let dying = BlobRow { state: BlobState::Dying, ..row };
+                rows.insert(blob.as_bytes(), dying.value())?;
             }
         }
         Ok(())
@@ -225,15 +232,6 @@ impl Writer {
         Ok(table.get(blob.as_bytes())?.map(|value| BlobRow::from_value(value.value())))
     }
 
-    fn set_state(&self, blob: &BlobHash, state: BlobState) -> Result<()> {
-        let mut table = self.0.open_table(BLOBS)?;
-        let known = table.get(blob.as_bytes())?.map(|v| BlobRow::from_value(v.value()));
-        if let Some(row) = known.filter(|row| row.state != state) {
-            table.insert(blob.as_bytes(), BlobRow { state, ..row }.value())?;
-        }
-        Ok(())
-    }
-
     /// A new fingerprint for a blob whose bytes were just read and found right.
     pub fn set_stamp(&self, blob: &BlobHash, stamp: Stamp) -> Result<()> {
         let mut table = self.0.open_table(BLOBS)?;
@@ -251,8 +249,8 @@ impl Writer {
         Ok(())
     }
 
-    /// I3: the blobs that may leave, Dying and without edges.
-    pub fn collectable(&self) -> Result<Vec<(BlobHash, u64)>> {
+    /// I3: blobs that may leave, Dying and without edges, `most` of them.
+    pub fn collectable(&self, most: usize) -> Result<Vec<(BlobHash, u64)>> {
         let blobs = self.0.open_table(BLOBS)?;
         let edges = self.0.open_multimap_table(EDGES)?;
         let mut found = Vec::new();
@@ -261,15 +259,37 @@ impl Writer {
             let row = BlobRow::from_value(value.value());
             if row.state == BlobState::Dying && edges.get(blob.value())?.next().is_none() {
                 found.push((BlobHash::from_bytes(*blob.value()), row.stamp.size));
+                if found.len() == most {
+                    break;
+                }
             }
         }
         Ok(found)
     }
 
-    /// Drops a blob's row and what is known of it. I3: only after its file left `blobs/`.
-    pub fn remove_blob(&self, blob: &BlobHash) -> Result<()> {
-        self.0.open_table(BLOBS)?.remove(blob.as_bytes())?;
-        self.0.open_table(SUBTREES)?.remove(blob.as_bytes())?;
+    /// Drops blobs' rows and what is known of them. I3: only after their files left `blobs/`.
+    pub fn remove_blobs(&self, gone: &[(BlobHash, u64)]) -> Result<()> {
+        let mut blobs = self.0.open_table(BLOBS)?;
+        let mut allotted = self.0.open_table(ALLOTTED)?;
+        let mut subtrees = self.0.open_table(SUBTREES)?;
+        for (blob, size) in gone {
+            blobs.remove(blob.as_bytes())?;
+            allotted.remove(blob.as_bytes())?;
+            if group_count(*size) > 0 {
+                subtrees.remove(blob.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes how many bytes of the disk a blob takes.
+    pub fn set_allotted(&self, taken: &[(BlobHash, u64)]) -> Result<()> {
+        let mut table = self.0.open_table(ALLOTTED)?;
+        for (blob, bytes) in taken {
+            if table.get(blob.as_bytes())?.is_none_or(|known| known.value() != *bytes) {
+                table.insert(blob.as_bytes(), bytes)?;
+            }
+        }
         Ok(())
     }
 
