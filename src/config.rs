@@ -7,17 +7,26 @@
 //! [names]                                 # short names of one's own
 //! my-llama = "org/name@rev"
 //! squad = "datasets/org/name"
+//!
+//! [space]
+//! max = "500GB"                           # bytes that the store may take on the disk
+//! low_mark = "90%"                        # how far it is emptied when it is full
+//! min_free = "20GB"                       # bytes of the disk that stay free
+//! trash = "24h"                           # how long what was removed can be restored
 //! ```
 //!
 //! All of it is optional, and so is the file. Whatever else stands there is an error and not
 //! ignored: a setting that is misspelt would be taken for one that holds.
 
 mod edit;
+mod space;
 
 pub use edit::{set, unset};
+pub use space::parse_age;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use serde::Deserialize;
@@ -27,6 +36,8 @@ use crate::error::{ConfigError, HubError};
 use crate::fs::real::RealFs;
 use crate::fs::{Dir, Kind, Open};
 use crate::model::{ModelId, ModelSpec};
+use crate::store::Limits;
+use space::Space;
 
 /// The file's name in the store's directory.
 pub const FILE_NAME: &str = crate::store::CONFIG;
@@ -44,6 +55,10 @@ pub struct Settings {
     pub endpoint: Option<String>,
     /// `names`: the user's short names, and what each is short for.
     pub names: BTreeMap<String, ModelSpec>,
+    /// `space.max`, `space.low_mark` and `space.min_free`: how much of the disk the store may take.
+    pub limits: Limits,
+    /// `space.trash`: how long what is removed can be restored, when its space is not needed.
+    pub trash: Option<Duration>,
 }
 
 impl Settings {
@@ -79,6 +94,8 @@ impl Settings {
         Ok(Self {
             endpoint: file.hub.endpoint.map(|Endpoint(text)| text),
             names: file.names.into_iter().map(|(Short(name), Meant(spec))| (name, spec)).collect(),
+            limits: file.space.limits(),
+            trash: file.space.trash(),
         })
     }
 }
@@ -113,12 +130,14 @@ fn line_after(before: &[u8]) -> usize {
 
 /// The file's shape. Its messages name what is allowed, because serde's do.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "the sections [hub] and [names]")]
+#[serde(deny_unknown_fields, expecting = "the sections [hub], [names] and [space]")]
 struct File {
     #[serde(default)]
     hub: Hub,
     #[serde(default)]
     names: BTreeMap<Short, Meant>,
+    #[serde(default)]
+    space: Space,
 }
 
 #[derive(Default, Deserialize)]

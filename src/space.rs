@@ -1,12 +1,15 @@
 //! Space: what takes it, and what gives it back.
 
+mod admit;
 mod evict;
 mod ledger;
-mod physical;
 mod remove;
 mod usage;
 mod why;
 
+#[cfg(feature = "hub")]
+pub(crate) use admit::{TRIES, make_room};
+pub use admit::{add, room_for};
 pub use evict::{EvictGoal, EvictOptions, Evicted, evict};
 pub use remove::{Freed, Gone, Kept, RemoveOptions, collect, collectable, remove};
 pub use usage::{ModelUsage, Usage, usage};

@@ -13,10 +13,12 @@ mod ingest;
 mod layout;
 mod lease;
 pub(crate) mod partial;
+mod physical;
 mod pin;
 mod rebuild;
 mod recovery;
 mod removal;
+mod reserve;
 mod trash;
 mod unlink;
 #[cfg(feature = "hub")]
@@ -35,15 +37,18 @@ pub use ingest::{AddOptions, Added, Take};
 pub use layout::Access;
 #[cfg(feature = "config")]
 pub(crate) use layout::CONFIG;
+#[cfg(feature = "hub")]
+pub(crate) use layout::STAGING;
 pub use lease::Lease;
 pub use partial::{Partial, TIME_TO_LIVE};
 pub use rebuild::Rebuilt;
 pub(crate) use removal::{Removal, Removing};
+pub use reserve::Limits;
 pub use trash::Trashed;
 pub(crate) use unlink::empty_dir;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::error::StoreError;
 use crate::fs::Fs;
@@ -61,6 +66,7 @@ pub struct Store {
     layout: Arc<Layout>,
     index: Index,
     threads: usize,
+    limits: Mutex<Limits>,
 }
 
 impl Store {
@@ -82,7 +88,8 @@ impl Store {
         threads: usize,
     ) -> Result<Self> {
         let (layout, index) = Layout::open(fs, path, access)?;
-        let store = Self { layout: Arc::new(layout), index, threads };
+        let limits = Mutex::default();
+        let store = Self { layout: Arc::new(layout), index, threads, limits };
         if store.index.is_writable() && access == Access::Write {
             store.sweep_dead_imports()?;
         }

@@ -8,8 +8,9 @@ use crate::fs::{Dir, LockKind, durable, lock};
 use crate::store::Store;
 use crate::store::index::PATIENCE;
 
-/// Sets `key`, which is `hub.endpoint`, or `names.` and a short name, in the store's `config.toml`,
-/// which is made if it is not there. The file is durable then; a crash leaves the old or the new one.
+/// Sets `key`, which is `hub.endpoint`, `space.max`, `space.low_mark`, `space.min_free`,
+/// `space.trash`, or `names.` and a short name, in the store's `config.toml`, which is made if it is
+/// not there. The file is durable then; a crash leaves the old or the new one.
 ///
 /// # Errors
 /// [`ConfigError::UnknownKey`], [`ConfigError::BadValue`], and as [`Settings::read`].
@@ -59,7 +60,9 @@ pub fn unset(store: &Store, key: &str) -> Result<()> {
 
 fn split(key: &str) -> Result<(&str, &str)> {
     match key.split_once('.') {
-        Some(parts @ ("hub", "endpoint")) => Ok(parts),
+        Some(
+            parts @ (("hub", "endpoint") | ("space", "max" | "low_mark" | "min_free" | "trash")),
+        ) => Ok(parts),
         Some(parts @ ("names", name)) if !name.is_empty() => Ok(parts),
         _ => Err(unknown(key)),
     }

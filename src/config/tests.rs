@@ -33,7 +33,7 @@ fn everything_that_may_be_set_is_read() {
 fn what_is_wrong_is_told_with_its_line_and_what_is_allowed() {
     for (text, line, words) in [
         ("[hub]\nendpiont = \"http://a\"", 2, "`endpiont`, expected `endpoint`"),
-        ("\n\n[limits]\n", 3, "`limits`, expected `hub` or `names`"),
+        ("\n\n[limits]\n", 3, "`limits`, expected one of `hub`, `names`, `space`"),
         ("top = 1", 1, "`top`"),
         ("[hub]\nendpoint = 3", 2, "expected a string"),
         ("hub = \"http://a\"", 1, "expected the section [hub]"),
@@ -47,6 +47,11 @@ fn what_is_wrong_is_told_with_its_line_and_what_is_allowed() {
         ("[names]\na = \"org/name@\"", 2, "it is empty"),
         ("[names]\na = [\"org/name\"]", 2, "expected a string"),
         ("[names]\na = \"b\"\na = \"c\"", 3, "duplicate key"),
+        ("[space]\nmax = 5", 2, "expected a string"),
+        ("[space]\nmax = \"5 lots\"", 2, "write a size"),
+        ("[space]\nlow_mark = \"0%\"", 2, "write a percentage"),
+        ("[space]\ntrash = \"1\"", 2, "write a number and s, m, h, d or w"),
+        ("[space]\nmaximum = \"1GB\"", 2, "`maximum`, expected one of `max`, `low_mark`"),
         ("[hub\n", 1, "]"),
         ("[names]\na = \"b", 2, "expected"),
     ] {

@@ -114,9 +114,11 @@ impl From<HubError> for ManagerError {
 impl From<StoreError> for ManagerError {
     fn from(e: StoreError) -> Self {
         match (e.kind(), e) {
-            (_, StoreError::NoSpace { required, available, .. }) => {
-                Self::InsufficientSpace { required, available, evictable: 0 }
-            }
+            (
+                _,
+                StoreError::NoSpace { required, available, .. }
+                | StoreError::OverLimit { required, available, .. },
+            ) => Self::InsufficientSpace { required, available, evictable: 0 },
             (ErrorKind::Cancelled, _) => Self::Cancelled,
             (ErrorKind::NotFound, e) => Self::NotFound(Arc::new(e.into())),
             (ErrorKind::Busy, e) => Self::Busy(Arc::new(e)),

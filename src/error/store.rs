@@ -106,6 +106,22 @@ pub enum StoreError {
         /// Bytes there are.
         available: u64,
     },
+    /// It would be more than the store's limits allow.
+    #[error(
+        "{required} bytes are needed, and the limits of {} leave {available}", path.display()
+    )]
+    OverLimit {
+        /// The store.
+        path: PathBuf,
+        /// Bytes needed.
+        required: u64,
+        /// Bytes that the limits leave.
+        available: u64,
+        /// Bytes that would have to come back.
+        short: u64,
+        /// What cannot be evicted, and why.
+        in_the_way: Vec<String>,
+    },
     /// The way of taking files in that was asked for is not possible here.
     #[error("cannot take {} by {how}: {source}", path.display())]
     CannotTake {
@@ -134,7 +150,7 @@ impl StoreError {
             Self::Busy { .. } => ErrorKind::Busy,
             Self::Ambiguous { .. } => ErrorKind::Usage,
             Self::Source(e) => e.kind(),
-            Self::NoSpace { .. } => ErrorKind::NoSpace,
+            Self::NoSpace { .. } | Self::OverLimit { .. } => ErrorKind::NoSpace,
             Self::Cancelled => ErrorKind::Cancelled,
             Self::NotAStore { .. }
             | Self::NewerFormat { .. }
@@ -174,6 +190,16 @@ impl StoreError {
             Self::NoSpace { .. } => {
                 "free some space, or remove models with `tonnage rm`".to_owned()
             }
+            Self::OverLimit { in_the_way, .. } if in_the_way.is_empty() => {
+                "nothing is left to evict: raise `space.max` or lower `space.min_free` with \
+                 `tonnage config set`"
+                    .to_owned()
+            }
+            Self::OverLimit { in_the_way, .. } => format!(
+                "these cannot be evicted: {}; free one of them, or raise `space.max` or lower \
+                 `space.min_free` with `tonnage config set`",
+                in_the_way.join("; ")
+            ),
             Self::CannotTake { how, .. } => {
                 format!("use --take copy, or a store on a file system where {how} works")
             }

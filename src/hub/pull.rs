@@ -12,6 +12,7 @@ use super::turn::{Missing, Turn, turn};
 use super::{Client, blocking};
 use crate::error::{ErrorKind, PullError, StoreError};
 use crate::model::RefName;
+use crate::space::Gone;
 use crate::store::import::Import;
 use crate::store::{Resolved, Store, partial};
 
@@ -36,6 +37,8 @@ pub struct Pulled {
     pub fetched_bytes: u64,
     /// Bytes that were in the store.
     pub reused_bytes: u64,
+    /// Revisions that were evicted to make room.
+    pub evicted: Vec<Gone>,
 }
 
 /// One pull.
@@ -99,7 +102,8 @@ impl Pull<'_> {
             drop(import);
             return self.point(here).await;
         }
-        let staged = self.stage(&import, here).await?;
+        let mut staged = self.stage(&import, here).await?;
+        let evicted = std::mem::take(&mut staged.evicted);
         self.progress.set_stage(Stage::Fetching);
         let order = Order {
             // A link opens a file to anybody: one from before says nothing about who may have it now.
@@ -113,7 +117,7 @@ impl Pull<'_> {
         };
         let fetched = fetch(order, &import, self.progress).await?;
         self.progress.set_stage(Stage::Publishing);
-        self.publish(import, staged, fetched).await
+        Ok(Pulled { evicted, ..self.publish(import, staged, fetched).await? })
     }
 
     async fn look(&self) -> Result<Here, PullError> {
@@ -149,6 +153,7 @@ impl Pull<'_> {
             bytes,
             fetched_bytes,
             reused_bytes: bytes.saturating_sub(fetched_bytes),
+            evicted: Vec::new(),
         }
     }
 

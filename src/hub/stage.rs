@@ -13,6 +13,7 @@ use crate::digest::{BlobHash, Upstream};
 use crate::error::{PullError, SourceError, StoreError};
 use crate::fs::{Dir, Open, durable};
 use crate::model::{FilePath, Manifest, ManifestFile, ModelId};
+use crate::space::{Gone, TRIES, make_room};
 use crate::store::import::{Import, Learned};
 use crate::store::partial::{self, LIST, List, ListedFile};
 use crate::store::{Resolved, Store};
@@ -29,6 +30,8 @@ pub(super) struct Staged {
     pub blobs: HashMap<Upstream, BlobHash>,
     /// What the revision has already, when it is there.
     base: Option<Manifest>,
+    /// What had to go for it.
+    pub evicted: Vec<Gone>,
 }
 
 impl Staged {
@@ -64,7 +67,7 @@ pub(super) fn stage(
             }
         }
     }
-    let mut staged = Staged { files, blobs: HashMap::new(), base };
+    let mut staged = Staged { files, blobs: HashMap::new(), base, evicted: Vec::new() };
     for (upstream, blob) in known {
         let Some((file, _)) = staged.files.get(&upstream) else { continue };
         // What cannot be pinned is damaged, or gone by now: it is fetched.
@@ -74,7 +77,7 @@ pub(super) fn stage(
     }
     let wanted: Vec<_> = staged.missing().map(|(file, _)| file.upstream).collect();
     store.adopt_parts(import.dir(), &wanted)?;
-    check_room(store, import.dir(), &staged)?;
+    staged.evicted = reserve(store, import, &staged)?;
     if !wanted.is_empty() {
         write_list(import.dir(), model, listing, staged.missing().map(|(file, _)| file))?;
     }
@@ -92,21 +95,33 @@ fn union<'l>(
     listing.selected.iter().chain(kept).map(|file| (&file.path, file)).collect()
 }
 
-/// Refuses what does not fit, before a byte is fetched.
-fn check_room(store: &Store, dir: &Dir, staged: &Staged) -> Result<(), PullError> {
-    let missing = staged.missing().map(|(file, _)| (file.upstream, file.size));
-    let required = required(Some(dir), missing);
-    let available = store.layout().root.room()?.available;
-    if required > available { Err(insufficient(store, required, available)) } else { Ok(()) }
+/// Reserves room for what is to be fetched, before a byte is, and evicts what has to go for it.
+fn reserve(store: &Store, import: &Import, staged: &Staged) -> Result<Vec<Gone>, PullError> {
+    let mut evicted = Vec::new();
+    let mut tries = 0;
+    loop {
+        let missing = staged.missing().map(|(file, _)| (file.upstream, file.size));
+        match import.reserve(store, needs(Some(import.dir()), missing)) {
+            Ok(()) => return Ok(evicted),
+            Err(StoreError::NoSpace { required, available, .. }) => {
+                return Err(insufficient(store, required, available));
+            }
+            Err(e) if tries == TRIES => return Err(e.into()),
+            Err(e) => evicted.extend(make_room(store, e)?.freed.gone),
+        }
+        tries += 1;
+    }
 }
 
 /// What these files need of the disk. What a part has been given already is not needed again.
-fn required(dir: Option<&Dir>, files: impl Iterator<Item = (Upstream, u64)>) -> u64 {
-    let more = files.map(|(upstream, size)| {
+fn needs(
+    dir: Option<&Dir>,
+    files: impl Iterator<Item = (Upstream, u64)>,
+) -> impl Iterator<Item = u64> {
+    files.map(move |(upstream, size)| {
         let part = dir.and_then(|dir| dir.stat(partial::part_name(&upstream)).ok());
         size.saturating_sub(part.map_or(0, |stat| stat.allotted))
-    });
-    more.fold(0, u64::saturating_add)
+    })
 }
 
 fn insufficient(store: &Store, required: u64, available: u64) -> PullError {
@@ -117,8 +132,8 @@ fn insufficient(store: &Store, required: u64, available: u64) -> PullError {
 /// is. An error that these numbers belie stays as it is: it was about a quota, or inodes.
 pub(super) fn full(store: &Store, name: &str, missing: &Missing, error: PullError) -> PullError {
     let dir = store.pull_dir(name).ok().flatten();
-    let required =
-        required(dir.as_ref(), missing.iter().map(|(upstream, size)| (*upstream, *size)));
+    let missing = missing.iter().map(|(upstream, size)| (*upstream, *size));
+    let required = needs(dir.as_ref(), missing).fold(0, u64::saturating_add);
     match store.layout().root.room() {
         Ok(room) if required > room.available => insufficient(store, required, room.available),
         _ => error,

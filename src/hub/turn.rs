@@ -8,8 +8,8 @@ use crate::digest::Upstream;
 use crate::error::PullError;
 use crate::fs::LockKind;
 use crate::model::ModelId;
-use crate::store::Store;
 use crate::store::import::Import;
+use crate::store::{STAGING, Store};
 
 /// What is to be fetched: digests and sizes.
 pub(super) type Missing = BTreeMap<Upstream, u64>;
@@ -35,7 +35,7 @@ pub(super) fn turn(
     missing: &Missing,
 ) -> Result<Turn, PullError> {
     // A handle of its own: handles that are shared share their lock.
-    let staging = store.layout().root.open_dir("staging")?;
+    let staging = store.layout().root.open_dir(STAGING)?;
     if !staging.try_lock(LockKind::Exclusive)? {
         return Ok(Turn::Theirs(None));
     }

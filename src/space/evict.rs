@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::ledger::Ledger;
-use super::physical::physical;
 use super::remove::{Freed, Kept, Order, RemoveOptions, carry_out, external_views};
 use crate::error::StoreError;
 use crate::store::{Listed, Resolved, Store, Trashed};
@@ -59,7 +58,7 @@ pub fn evict(store: &Store, goal: EvictGoal, options: EvictOptions) -> Result<Ev
     if matches!(goal, EvictGoal::MaxBytes(_)) {
         keep = Duration::ZERO;
     }
-    let before = physical(store)?;
+    let before = store.physical()?;
     let plan = plan(store, goal, before, keep)?;
     let order = Order {
         revisions: &plan.going,
@@ -69,7 +68,8 @@ pub fn evict(store: &Store, goal: EvictGoal, options: EvictOptions) -> Result<Ev
     let mut freed = carry_out(store, &order, RemoveOptions { dry_run, force: false, keep })?;
     // What a process began to use, or somebody pinned, since the plan was made is in there already.
     freed.kept.splice(0..0, plan.kept);
-    let after = if dry_run { before.saturating_sub(freed.freed_bytes) } else { physical(store)? };
+    let after =
+        if dry_run { before.saturating_sub(freed.freed_bytes) } else { store.physical()? };
     Ok(Evicted { freed, before, after })
 }
 

@@ -1,6 +1,5 @@
 //! What takes how much space.
 
-use super::physical::physical;
 use crate::error::StoreError;
 use crate::store::{Listed, Store};
 
@@ -40,10 +39,10 @@ pub struct Usage {
 /// When the index or a directory cannot be read.
 pub fn usage(store: &Store) -> Result<Usage> {
     let (listed, physical) = std::thread::scope(|scope| {
-        let walk = std::thread::Builder::new().spawn_scoped(scope, || physical(store));
+        let walk = std::thread::Builder::new().spawn_scoped(scope, || store.physical());
         let listed = store.list_needs();
         let walked = walk.ok().and_then(|thread| thread.join().ok());
-        (listed, walked.unwrap_or_else(|| self::physical(store)))
+        (listed, walked.unwrap_or_else(|| store.physical()))
     });
     let (listed, needs) = listed?;
     let mut models: Vec<_> = listed

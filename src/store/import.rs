@@ -109,6 +109,11 @@ impl Import {
         }
     }
 
+    /// The directory's name in `staging/`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The directory that parts are made in.
     pub fn dir(&self) -> &Dir {
         &self.dir
@@ -180,6 +185,8 @@ impl Import {
         refs: &[RefName],
         now: i64,
     ) -> Result<BlobHash> {
+        // From now on what was staged is counted with the blobs.
+        self.release()?;
         let source = |source| SourceError::Manifest { path: self.dir.path().into(), source };
         let bytes = manifest.to_bytes().map_err(source)?;
         let name = BlobHash::of(&bytes);

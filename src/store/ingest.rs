@@ -13,6 +13,7 @@ use std::time::SystemTime;
 use rustix::io::Errno;
 
 use super::import::{Import, Learned};
+use super::reserve::Limits;
 use super::walk::{Source, walk};
 use super::{Result, Store};
 use crate::digest::pool::{self, Cause, Digests, Failure, Job, Opened};
@@ -159,7 +160,6 @@ impl Store {
             known_files: AtomicU64::new(0),
             results: Mutex::default(),
         };
-        ingest.check_room()?;
         ingest.run()?;
         let (new_bytes, known_files) =
             (ingest.new_bytes.into_inner(), ingest.known_files.into_inner());
@@ -191,6 +191,7 @@ impl Ingest<'_> {
         let mut turn: Vec<_> = (0..self.sources.len()).map(|index| (index, None)).collect();
         let mut tries = 0;
         while !turn.is_empty() {
+            self.reserve(&turn)?;
             self.run_pool(&turn)?;
             let again = std::mem::take(&mut self.results().again);
             let changed = again.iter().find(|(_, why)| *why == Again::Changed);
@@ -206,20 +207,17 @@ impl Ingest<'_> {
         Ok(())
     }
 
-    /// Refuses what certainly does not fit before a byte is written. Files of one size may be one
-    /// blob, and files of a known size may be here: they do not count.
-    fn check_room(&self) -> Result<()> {
-        if self.options.take != Take::Copy {
+    /// Reserves room for the new bytes. A file of a size that some blob has may be here: it is
+    /// hashed first, and counts when it is found to be new.
+    fn reserve(&self, turn: &[(usize, Option<Again>)]) -> Result<()> {
+        if self.options.take != Take::Copy && self.store.limits() == Limits::default() {
             return Ok(()); // no bytes of its own, or not known before trying
         }
-        let sizes: HashSet<_> = self.sources.iter().map(|source| source.size).collect();
-        let required: u64 = sizes.difference(&self.known_sizes).sum();
-        let root = &self.store.layout().root;
-        let available = root.room()?.available;
-        if required > available {
-            return Err(StoreError::NoSpace { path: root.path().into(), required, available });
-        }
-        Ok(())
+        let is_new = |(index, again): &(usize, Option<Again>)| {
+            let size = self.sources.get(*index)?.size;
+            (*again == Some(Again::Unknown) || !self.known_sizes.contains(&size)).then_some(size)
+        };
+        self.import.reserve(self.store, turn.iter().filter_map(is_new))
     }
 
     fn results(&self) -> std::sync::MutexGuard<'_, Results> {

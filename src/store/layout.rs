@@ -14,6 +14,8 @@ pub(super) const INDEX: &str = "index.redb";
 /// The user's settings, which the store itself does not read.
 pub(crate) const CONFIG: &str = "config.toml";
 pub(super) const VIEWS: &str = "views";
+/// Its lock is held by who decides what others see there.
+pub(crate) const STAGING: &str = "staging";
 pub(super) const MODELS: &str = "models";
 
 /// The format this program reads and writes.
@@ -88,7 +90,7 @@ impl Layout {
             blobs: root.open_dir("blobs")?,
             manifests: root.open_dir("manifests")?,
             refs: root.open_dir("refs")?,
-            staging: root.open_dir("staging")?,
+            staging: root.open_dir(STAGING)?,
             models: root.open_dir(MODELS)?,
             views: root.open_dir(VIEWS)?,
             used: root.open_dir("used")?,
@@ -214,7 +216,7 @@ fn make(root: &Dir) -> Result<()> {
         // A store that lost its FORMAT: nobody's guess should decide what its blobs are.
         return Err(StoreError::NotAStore { path: root.path().into() });
     }
-    for name in ["blobs", "manifests", "refs", "staging", MODELS, VIEWS, "used", "trash"] {
+    for name in ["blobs", "manifests", "refs", STAGING, MODELS, VIEWS, "used", "trash"] {
         // Made anew: what an earlier try's sync failed for, none of this one's makes durable.
         let _ = root.remove_dir(name);
         root.ensure_dir(name)?;

@@ -170,7 +170,7 @@ fn allotted(dir: &Dir) -> Result<u64> {
 }
 
 /// Whether a running process has the lock of a pull's directory.
-fn is_held(dir: &Dir) -> Result<bool> {
+pub(super) fn is_held(dir: &Dir) -> Result<bool> {
     Ok(match dir.open_file(LOCK, Open::Read) {
         Ok(lock) => !lock.try_lock(LockKind::Shared)?,
         Err(_) => false,

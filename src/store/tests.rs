@@ -9,5 +9,6 @@ mod crash_removal;
 mod crash_view;
 mod engine;
 mod interleave;
+mod seeds;
 mod torture;
 mod world;

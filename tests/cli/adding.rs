@@ -24,7 +24,17 @@ fn the_json_of_add_has_these_fields() {
     let added = home.json(&["add", "a", "--name", "a", "--revision", "v1"]);
     assert_eq!(
         fields(&added),
-        ["bytes", "files", "known_files", "model", "new_bytes", "ref", "revision", "seconds"]
+        [
+            "bytes",
+            "evicted",
+            "files",
+            "known_files",
+            "model",
+            "new_bytes",
+            "ref",
+            "revision",
+            "seconds"
+        ]
     );
     assert_eq!(added["ref"], "v1");
     assert_eq!((&added["files"], &added["bytes"]), (&1.into(), &3.into()));

@@ -10,6 +10,7 @@ mod evict;
 mod hostile;
 mod integrity;
 mod lease;
+mod limits;
 mod listing;
 mod manners;
 mod signals;

@@ -31,7 +31,7 @@ fn what_was_removed_comes_back_as_it_was() {
     let before = home.json(&["show", "org/a"]);
     home.ok(["path", "org/a"]);
     let said = home.ok(["rm", "org/a"]);
-    assert!(said.contains("and 2.5 MB when it leaves the trash in 24 hours"), "{said}");
+    assert!(said.contains("and 2.5 MB when it leaves the trash"), "{said}");
     assert_eq!((here(&home), in_trash(&home)), (vec!["org/b".into()], vec!["org/a".into()]));
     assert!(!home.path("store/models/org--a").exists(), "its view goes at once");
     home.fails(&["path", "org/a"], 3, "not_found");

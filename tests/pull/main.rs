@@ -20,6 +20,7 @@ mod config;
 mod death;
 mod full_disk;
 mod kills;
+mod limits;
 mod manners;
 mod memory;
 mod outdated;

@@ -8,11 +8,13 @@ use serde_json::json;
 use tonnage::error::SourceError;
 use tonnage::error::StoreError;
 use tonnage::model::{ModelId, RefName};
+use tonnage::space;
 use tonnage::store::{AddOptions, Added, Take};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing;
+use crate::rm;
 use crate::text::{count, duration, size};
 use crate::watch::watch;
 
@@ -79,8 +81,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         sha256: args.sha256,
     };
     let began = Instant::now();
-    let store = context.make()?;
-    let added = watch(context, "adding", |progress| store.add(&args.path, &options, progress))?;
+    let store = context.fill()?;
+    let (added, evicted) =
+        watch(context, "adding", |progress| space::add(&store, &args.path, &options, progress))?;
+    let evicted: Vec<_> = evicted.into_iter().flat_map(|one| one.freed.gone).collect();
+    rm::tell_evicted(context, &evicted);
     let took = began.elapsed();
     let object = json!({
         "model": added.model,
@@ -90,6 +95,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         "bytes": added.bytes,
         "new_bytes": added.new_bytes,
         "known_files": added.known_files,
+        "evicted": rm::names(&evicted),
         "seconds": took.as_secs_f64(),
     });
     context.out.summary(&object, || describe(&added, took, context.out.width));

@@ -1,7 +1,6 @@
 //! `tonnage clear`
 
 use std::io::{self, IsTerminal, Write as _};
-use std::time::Duration;
 
 use tonnage::space::{EvictGoal, EvictOptions, evict};
 
@@ -33,7 +32,7 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = if args.dry_run { context.read()? } else { context.change()? };
-    let keep = if args.now { Duration::ZERO } else { rm::KEEP };
+    let keep = rm::keep(args.now, context);
     if !args.dry_run && !args.yes {
         let plan =
             evict(&store, EvictGoal::Everything, EvictOptions { dry_run: true, keep })?.freed;

@@ -1,14 +1,18 @@
 //! `tonnage config`
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::json;
+use tonnage::store::Limits;
 use tonnage::{config, hub};
 
 use crate::context::{Context, Origin};
 use crate::fail::{Exit, Failure};
 use crate::hub_args;
+use crate::rm;
 use crate::table::Table;
-use crate::text::plain;
+use crate::text::{plain, size};
 
 #[derive(clap::Args)]
 #[command(
@@ -26,8 +30,13 @@ All that may stand in config.toml, in the store's directory:
   [names]
   my-llama = \"org/name@v1.0\"        # comes before a built-in short name
   squad = \"datasets/org/name\"
+  [space]
+  max = \"500GB\"                     # what the store may take on the disk
+  low_mark = \"90%\"                  # how far it is emptied when it is full
+  min_free = \"20GB\"                 # what stays free on the disk
+  trash = \"24h\"                     # how long what was removed can come back
 
-With anything else in it, commands that use it end with an error: pull,
+With anything else in it, commands that use it end with an error: pull, add,
 outdated, names and config, and others when a name may be a short one."
 )]
 pub struct Args {
@@ -41,7 +50,7 @@ enum Edit {
     #[command(after_help = "Example:
   tonnage config set names.my-llama org/name@v1.0")]
     Set {
-        /// hub.endpoint, or names.NAME
+        /// hub.endpoint, names.NAME, or space. and max, low_mark, min_free or trash
         key: String,
         /// What it is from now on
         value: String,
@@ -50,7 +59,7 @@ enum Edit {
     #[command(after_help = "Example:
   tonnage config unset names.my-llama")]
     Unset {
-        /// hub.endpoint, or names.NAME, or what does not belong there
+        /// A key as for set, or what does not belong there
         key: String,
     },
 }
@@ -96,6 +105,7 @@ fn show(context: &Context) -> Result<Exit, Failure> {
             .iter()
             .map(|(name, spec)| setting(&format!("names.{name}"), spec.to_string(), Origin::File)),
     );
+    all.extend(space_settings(settings));
     let exists = path.symlink_metadata().is_ok();
     let object = json!({ "path": text(&path), "exists": exists, "settings": all });
     context.out.result(&object, || {
@@ -113,4 +123,41 @@ fn show(context: &Context) -> Result<Exit, Failure> {
         format!("{}{none}\n\n{}", plain(&text(&path)), table.render(&context.out))
     });
     Ok(Exit::Done)
+}
+
+/// What holds for space; a value that is the default's counts as that.
+fn space_settings(settings: &config::Settings) -> Vec<Setting> {
+    let (limits, default) = (settings.limits, Limits::default());
+    let setting = |key: &str, value: String, is_set| Setting {
+        key: format!("space.{key}"),
+        value,
+        from: if is_set { Origin::File } else { Origin::Default },
+    };
+    let trash = rm::keep_of(settings);
+    vec![
+        setting(
+            "max",
+            limits.max_bytes.map_or_else(|| "none".to_owned(), size),
+            limits.max_bytes.is_some(),
+        ),
+        setting(
+            "low_mark",
+            format!("{}%", limits.low_percent),
+            limits.low_percent != default.low_percent,
+        ),
+        setting("min_free", size(limits.min_free_bytes), limits.min_free_bytes > 0),
+        setting("trash", age(trash), settings.trash.is_some()),
+    ]
+}
+
+/// As it is written in the file.
+fn age(age: Duration) -> String {
+    match age.as_secs() {
+        seconds if seconds > 0 && seconds.is_multiple_of(86_400 * 2) => {
+            format!("{}d", seconds / 86_400)
+        }
+        seconds if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        seconds if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        seconds => format!("{seconds}s"),
+    }
 }

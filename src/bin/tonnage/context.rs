@@ -78,6 +78,14 @@ impl Context {
         Ok(Store::open(self.store_path()?, Access::Write)?)
     }
 
+    /// To bring bytes in, within the limits of `config.toml`: what it says must be understood.
+    pub fn fill(&self) -> Result<Store, Failure> {
+        let limits = self.settings()?.limits;
+        let store = self.make()?;
+        store.set_limits(limits);
+        Ok(store)
+    }
+
     /// To change: one that is not there is an error, because nothing could be removed from it.
     pub fn change(&self) -> Result<Store, Failure> {
         let path = self.store_path()?;

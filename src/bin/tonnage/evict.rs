@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytesize::ByteSize;
 use serde_json::{Value, json};
+use tonnage::config::parse_age;
 use tonnage::error::ErrorKind;
 use tonnage::space::{EvictGoal, EvictOptions, Evicted, evict};
 
@@ -15,10 +16,11 @@ use crate::text::size;
 
 #[derive(clap::Args)]
 #[command(
-    group(clap::ArgGroup::new("goal").required(true).multiple(false)),
+    group(clap::ArgGroup::new("goal").multiple(false)),
     after_help = "Examples:
   tonnage evict --max-size 200GB --dry-run
   tonnage evict --older-than 30d
+  tonnage evict                       # until the store keeps to space.max
 
 Whole revisions go, the least recently used first. What is pinned, checked out
 somewhere or used by a running program stays. Adding, pulling, checking out and
@@ -32,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "SIZE", group = "goal")]
     max_size: Option<ByteSize>,
     /// What was not used for so long: 30d, 12h
-    #[arg(long, value_name = "AGE", group = "goal", value_parser = age)]
+    #[arg(long, value_name = "AGE", group = "goal", value_parser = parse_age)]
     older_than: Option<Duration>,
     /// For good, so that the space is free at once
     #[arg(long)]
@@ -42,35 +44,25 @@ pub struct Args {
     dry_run: bool,
 }
 
-/// A number and a unit.
-fn age(text: &str) -> Result<Duration, String> {
-    let at = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(at);
-    let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        "w" => 7 * 86_400,
-        _ => return Err("write a number and s, m, h, d or w, such as 30d".to_owned()),
-    };
-    let number: u64 =
-        number.parse().map_err(|_| "the number is missing or too large".to_owned())?;
-    let seconds = number.checked_mul(seconds).filter(|s| i64::try_from(*s).is_ok());
-    seconds.map(Duration::from_secs).ok_or("that is longer than time is kept for".to_owned())
-}
-
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = if args.dry_run { context.read()? } else { context.change()? };
     let goal = match (args.max_size, args.older_than) {
         (Some(most), _) => EvictGoal::MaxBytes(most.as_u64()),
-        (None, age) => {
+        (None, Some(age)) => {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let time = now.saturating_sub(age.unwrap_or_default()).as_secs();
+            let time = now.saturating_sub(age).as_secs();
             EvictGoal::UsedSince(i64::try_from(time).unwrap_or(i64::MAX))
         }
+        (None, None) => match context.settings()?.limits.max_bytes {
+            Some(most) => EvictGoal::MaxBytes(most),
+            None => {
+                let message = "the store has no limit to keep to";
+                return Err(Failure::usage(message)
+                    .hint("name one with --max-size, or set it: `tonnage config set space.max`"));
+            }
+        },
     };
-    let keep = if args.now { Duration::ZERO } else { rm::KEEP };
+    let keep = rm::keep(args.now, context);
     let evicted = evict(&store, goal, EvictOptions { dry_run: args.dry_run, keep })?;
     context.out.summary(&to_json(&evicted), || describe(&evicted, args.dry_run));
     tell_kept(context, &evicted);

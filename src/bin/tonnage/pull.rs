@@ -15,6 +15,7 @@ use tonnage::hub::{
     self, Client, PullProgress, PullRequest, Pulled, RateLimit, RepoKind, Selection,
 };
 use tonnage::model::ModelSpec;
+use tonnage::space;
 use tonnage::store::{Resolved, Store};
 use tonnage::views::{ViewOptions, checkout, managed};
 
@@ -22,6 +23,7 @@ use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::hub_args::HubArgs;
 use crate::names;
+use crate::rm;
 use crate::watch::{watch, watch_as};
 use report::Report;
 use watched::Watching;
@@ -107,7 +109,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         })?;
         return finish(&args, context, &store, &revision, Report::offline(&revision, began));
     }
-    let store = Arc::new(context.make()?);
+    let store = Arc::new(context.fill()?);
     let spec = names::expand(context, &store, &spec)?;
     let request = PullRequest {
         model: spec.model,
@@ -124,13 +126,15 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let plan = drive(context, args.jobs, None, async |progress| {
             hub::plan(store.clone(), &client, &request, progress).await
         })?;
-        report::plan(&plan, &context.out);
+        let room = space::room_for(&store, plan.new_bytes())?;
+        report::plan(&plan, room.as_ref(), &context.out);
         return Ok(Exit::Done);
     }
     let events = args.events.then_some(&context.out);
     let pulled = drive(context, args.jobs, events, async |progress| {
         hub::pull(store.clone(), &client, &request, progress).await
     })?;
+    rm::tell_evicted(context, &pulled.evicted);
     let report = Report::pulled(&pulled, began);
     let Pulled { revision, .. } = pulled;
     finish(&args, context, &store, &revision, report)

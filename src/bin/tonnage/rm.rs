@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tonnage::config::Settings;
 use tonnage::error::{ErrorKind, StoreError};
 use tonnage::model::ModelSpec;
 use tonnage::space::{Freed, Gone, RemoveOptions, remove};
@@ -12,11 +13,38 @@ use tonnage::store::{Partial, Resolved, Store};
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing;
-use crate::names;
+use crate::names::expand;
 use crate::text::{plain, size};
 
-/// How long what is removed can be brought back.
-pub const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long what is removed can be brought back, where config.toml says nothing.
+const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long what is removed now can be brought back. A file that cannot be read does not keep
+/// anybody from removing.
+pub fn keep(now: bool, context: &Context) -> Duration {
+    if now {
+        return Duration::ZERO;
+    }
+    context.settings().map_or(KEEP, keep_of)
+}
+
+/// What these settings say of it.
+pub fn keep_of(settings: &Settings) -> Duration {
+    settings.trash.unwrap_or(KEEP)
+}
+
+/// Says what went so that something else has room.
+pub fn tell_evicted(context: &Context, gone: &[Gone]) {
+    for gone in gone {
+        let name = listing::name(&gone.model, &gone.revision);
+        context.out.note(&format!("evicted {name} to make room"));
+    }
+}
+
+/// Revisions in JSON.
+pub fn names(gone: &[Gone]) -> Vec<Value> {
+    gone.iter().map(|g| json!({ "model": g.model, "revision": g.revision })).collect()
+}
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -25,7 +53,7 @@ pub const KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 Without an @ all revisions of the model go. A revision that is checked out
 somewhere or that a running program uses stays. What goes can be brought back
-by `restore` for 24 hours, and takes its space until then.")]
+by `restore` for 24 hours (space.trash), and takes its space until then.")]
 pub struct Args {
     /// Models; behind an @ the ref, the revision or its first digits
     #[arg(required = true, value_name = "MODEL")]
@@ -44,7 +72,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let store = if args.dry_run { context.read()? } else { context.change()? };
     let (revisions, cut_off) = find(context, &store, &args.models)?;
-    let keep = if args.now { Duration::ZERO } else { KEEP };
+    let keep = keep(args.now, context);
     let options = RemoveOptions { dry_run: args.dry_run, force: args.force, keep };
     let mut freed = remove(&store, &revisions, options)?;
     let mut models: Vec<_> = cut_off.iter().map(|partial| &partial.model).collect();
@@ -93,7 +121,7 @@ fn find(
     let mut all: Vec<Resolved> = Vec::new();
     let mut cut_off: Vec<Partial> = Vec::new();
     for spec in specs {
-        let spec = &names::expand(context, store, spec)?;
+        let spec = &expand(context, store, spec)?;
         let found = match spec.at {
             Some(_) => vec![store.resolve(spec)?],
             None => store.revisions_of(&spec.model)?,
@@ -123,12 +151,9 @@ fn find(
 
 /// The object of every command that frees space.
 pub fn to_json(freed: &Freed) -> Value {
-    let gone = |all: &[Gone]| -> Vec<Value> {
-        all.iter().map(|g| json!({ "model": g.model, "revision": g.revision })).collect()
-    };
     json!({
-        "evicted": gone(&freed.gone),
-        "purged": gone(&freed.purged),
+        "evicted": names(&freed.gone),
+        "purged": names(&freed.purged),
         "freed_bytes": freed.freed_bytes,
         "trashed_bytes": freed.trashed_bytes,
         "kept": freed.kept.iter()
@@ -162,7 +187,7 @@ pub fn sum(freed: &Freed, dry_run: bool) -> String {
     let mut text = format!("{bytes} {}", size(freed.freed_bytes));
     if freed.trashed_bytes > 0 {
         let later = size(freed.trashed_bytes);
-        let _ = write!(text, ", and {later} when it leaves the trash in 24 hours");
+        let _ = write!(text, ", and {later} when it leaves the trash");
     }
     text
 }

@@ -28,7 +28,7 @@ impl PartialEq for Model {
 }
 
 impl Model {
-    fn new(name: &'static str, source: &'static str, files: &[(&str, Vec<u8>)]) -> Self {
+    pub fn new(name: &'static str, source: &'static str, files: &[(&str, Vec<u8>)]) -> Self {
         let entries = files.iter().map(|(path, bytes)| ManifestFile {
             path: FilePath::new(*path).unwrap(),
             size: bytes.len() as u64,
@@ -99,7 +99,7 @@ pub(super) fn collect(store: &Store) -> Result<(), String> {
 }
 
 /// Bytes without repetition, so that no two blocks are equal by chance.
-fn bytes(seed: u8, len: usize) -> Vec<u8> {
+pub(super) fn bytes(seed: u8, len: usize) -> Vec<u8> {
     let mut bytes = vec![0; len];
     blake3::Hasher::new_derive_key("tonnage tests").update(&[seed]).finalize_xof().fill(&mut bytes);
     bytes

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use tonnage::digest::{GitSha1, Sha256, Upstream};
 use tonnage::hub::{FileState, Plan, PlannedFile, Pulled};
 use tonnage::model::{FilePath, ModelId, RefName, Revision};
+use tonnage::space::{Evicted, Gone};
 use tonnage::store::Resolved;
 use tonnage::views::View;
 
 use crate::checkout;
 use crate::listing;
 use crate::out::Out;
+use crate::rm;
 use crate::table::Table;
 use crate::text::{count, duration, plain, size};
 
@@ -22,6 +24,7 @@ pub struct Report {
     reference: Option<RefName>,
     fetched: u64,
     reused: u64,
+    evicted: Vec<Gone>,
     offline: bool,
     took: Duration,
 }
@@ -34,6 +37,7 @@ impl Report {
             reference: pulled.reference.clone(),
             fetched: pulled.fetched_bytes,
             reused: pulled.reused_bytes,
+            evicted: pulled.evicted.clone(),
             offline: false,
             took: began.elapsed(),
         }
@@ -47,6 +51,7 @@ impl Report {
             reference: None,
             fetched: 0,
             reused: 0,
+            evicted: Vec::new(),
             offline: true,
             took: began.elapsed(),
         }
@@ -60,6 +65,7 @@ impl Report {
             "ref": self.reference,
             "fetched_bytes": self.fetched,
             "reused_bytes": if self.offline { view.bytes } else { self.reused },
+            "evicted": rm::names(&self.evicted),
             "seconds": self.took.as_secs_f64(),
         });
         if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
@@ -94,6 +100,8 @@ struct PlanObject<'p> {
     total_bytes: u64,
     have_bytes: u64,
     new_bytes: u64,
+    /// What would have to go to make room.
+    evicted: Vec<Value>,
 }
 
 #[derive(Serialize)]
@@ -118,7 +126,7 @@ fn each<S: Serializer>(files: &&[PlannedFile], to: S) -> Result<S::Ok, S::Error>
 }
 
 /// What a pull would fetch, file by file and in all.
-pub fn plan(plan: &Plan, out: &Out) {
+pub fn plan(plan: &Plan, room: Option<&Evicted>, out: &Out) {
     let object = PlanObject {
         model: &plan.model,
         revision: &plan.commit,
@@ -126,6 +134,7 @@ pub fn plan(plan: &Plan, out: &Out) {
         total_bytes: plan.total_bytes(),
         have_bytes: plan.have_bytes(),
         new_bytes: plan.new_bytes(),
+        evicted: rm::names(room.map_or(&[], |room| &room.freed.gone)),
     };
     out.result(&object, || {
         let mut table = Table::new(&["FILE", ">SIZE", ">TO FETCH"]);
@@ -142,7 +151,7 @@ pub fn plan(plan: &Plan, out: &Out) {
             listing::name(&plan.model, &plan.commit),
             size(plan.new_bytes()),
             size(plan.total_bytes())
-        )
+        ) + &room.map_or_else(String::new, |room| rm::lines(&room.freed, true, "evict"))
     });
 }
 

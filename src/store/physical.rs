@@ -6,12 +6,9 @@
 
 use std::collections::HashMap;
 
+use super::{Result, Store};
 use crate::digest::BlobHash;
-use crate::error::StoreError;
 use crate::fs::{Dir, Kind};
-use crate::store::Store;
-
-type Result<T> = std::result::Result<T, StoreError>;
 
 /// What a walk found.
 #[derive(Default)]
@@ -22,29 +19,31 @@ struct Walk {
     linked: HashMap<(u64, u64), u64>,
 }
 
-/// Bytes allotted to everything in the store's directory, each inode counted once.
-pub(super) fn physical(store: &Store) -> Result<u64> {
-    let layout = store.layout();
-    let mut walk = Walk::default();
-    walk.below(&layout.root, Some(layout.blobs.path().file_name().unwrap_or_default()))?;
-    let of_blobs = layout.blobs.stat_self()?;
-    walk.bytes += of_blobs.allotted;
-    match known(store)? {
-        Some(blobs) => {
-            if !walk.linked.is_empty() {
-                // Views have links of blobs.
-                for ino in &blobs.inodes {
-                    walk.linked.remove(&(of_blobs.dev, *ino));
+impl Store {
+    /// Bytes allotted to everything in the store's directory, each inode counted once.
+    pub(crate) fn physical(&self) -> Result<u64> {
+        let layout = &self.layout;
+        let mut walk = Walk::default();
+        walk.below(&layout.root, Some(layout.blobs.path().file_name().unwrap_or_default()))?;
+        let of_blobs = layout.blobs.stat_self()?;
+        walk.bytes += of_blobs.allotted;
+        match known(self)? {
+            Some(blobs) => {
+                if !walk.linked.is_empty() {
+                    // Views have links of blobs.
+                    for ino in &blobs.inodes {
+                        walk.linked.remove(&(of_blobs.dev, *ino));
+                    }
                 }
+                walk.bytes += blobs.bytes;
             }
-            walk.bytes += blobs.bytes;
+            None => {
+                walk.bytes -= of_blobs.allotted;
+                walk.below(&layout.blobs, None)?;
+            }
         }
-        None => {
-            walk.bytes -= of_blobs.allotted;
-            walk.below(&layout.blobs, None)?;
-        }
+        Ok(walk.bytes + walk.linked.values().sum::<u64>())
     }
-    Ok(walk.bytes + walk.linked.values().sum::<u64>())
 }
 
 impl Walk {
@@ -86,13 +85,13 @@ fn known(store: &Store) -> Result<Option<Blobs>> {
     let (mut files, mut rows, mut measured) = (Set::default(), Set::default(), Set::default());
     let mut blobs = Blobs { bytes: 0, inodes: Vec::new() };
     let mut others = false;
-    for entry in store.layout().blobs.list()? {
+    for entry in store.layout.blobs.list()? {
         match entry.name.to_str().and_then(|name| name.parse().ok()) {
             Some(blob) => files.add(&blob),
             None => others = true,
         }
     }
-    store.index().read(|reader| {
+    store.index.read(|reader| {
         reader.for_each_blob(|blob, row| {
             rows.add(&blob);
             blobs.inodes.push(row.stamp.ino);
