@@ -60,5 +60,6 @@ pub mod model;
 pub mod progress;
 pub mod space;
 pub mod store;
+pub mod tensors;
 pub mod verify;
 pub mod views;
