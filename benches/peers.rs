@@ -30,12 +30,13 @@ type Case = fn(&Path);
 fn main() {
     let Some(args) = arguments() else { return };
     let dir = directory("peers");
-    let cases: [(&str, Case); 8] = [
+    let cases: [(&str, Case); 9] = [
         ("hash", hash),
         ("copy", copy),
         ("links", links),
         ("reflinks", reflinks),
         ("twenty", twenty),
+        ("open", open),
         ("listing", listing),
         ("eviction", eviction),
         ("start", start),
@@ -200,6 +201,51 @@ fn twenty(dir: &Path) {
         21,
         |n| checkout(&store, &dir.join(format!("ours-{n}")), "auto"),
         |n| run(&["cp", "-al", text(&source), text(&dir.join(format!("peer-{n}")))]),
+    );
+}
+
+/// Opening in the library: a model of twenty files, and the first MiB of a large one, where hashing all
+/// of it is the peer.
+fn open(dir: &Path) {
+    use tonnage::open::{Trust, open};
+    use tonnage::progress::Progress;
+    use tonnage::store::{Access, AddOptions, Store, Take};
+    let store = Store::open(dir.join("store"), Access::Write).unwrap();
+    let add = |name: &str, files: u64, bytes: u64| {
+        let source = dir.join("source");
+        fs::create_dir_all(fresh(&source)).unwrap();
+        for n in 0..files {
+            fill(&source.join(format!("{n}.safetensors")), n, bytes);
+        }
+        let options = AddOptions {
+            model: name.parse().unwrap(),
+            reference: "main".parse().unwrap(),
+            take: Take::Hardlink,
+            follow_links: false,
+            sha256: false,
+        };
+        store.add(&source, &options, &Progress::new()).unwrap();
+        store.resolve(&name.parse().unwrap()).unwrap()
+    };
+    let (twenty, large) = (add("bench/twenty", 20, 3 << 20), add("bench/large", 1, 2 << 30));
+    let timed = |what: &dyn Fn()| {
+        let began = std::time::Instant::now();
+        what();
+        Run { wall: began.elapsed().as_secs_f64(), ..Run::default() }
+    };
+    let trusting = |revision, trust| open(&store, revision, trust, &Progress::new()).unwrap();
+    alone("open 20 files, Trust::Stamp", 101, |_| timed(&|| drop(trusting(&twenty, Trust::Stamp))));
+    pair(
+        "first MiB, Touched / Full, 2 GiB",
+        0,
+        PAIRS,
+        |_| {
+            timed(&|| {
+                let model = trusting(&large, Trust::Touched);
+                model.files()[0].bytes(0..1 << 20).unwrap();
+            })
+        },
+        |_| timed(&|| drop(trusting(&large, Trust::Full))),
     );
 }
 

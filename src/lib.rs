@@ -57,6 +57,7 @@ pub mod hub;
 #[cfg(feature = "hub")]
 pub mod manager;
 pub mod model;
+pub mod open;
 pub mod progress;
 pub mod space;
 pub mod store;

@@ -41,6 +41,7 @@ use tokio::task::JoinHandle;
 use crate::error::{ManagerError, PullError, StoreError};
 use crate::hub::{self, Client, Config, Plan, PullProgress, PullRequest, Pulled};
 use crate::model::ModelSpec;
+use crate::open::{OpenModel, Trust};
 use crate::progress::Progress;
 use crate::space::{self, EvictGoal, EvictOptions, Evicted, Freed, RemoveOptions};
 use crate::store::{Access, Listed, Store, now};
@@ -248,6 +249,19 @@ impl ModelManager {
         let store = &self.inner.store;
         let revision = store.resolve(&model.into())?;
         Ok(views::managed(store, &revision, ViewOptions::default(), &Progress::new())?.path)
+    }
+}
+
+impl ModelManager {
+    /// Opens a model's files, verified as `trust` says: mapped, and with their tensors. It is not
+    /// removed as long as it is open. [`Trust::Full`] reads and hashes everything before it returns.
+    ///
+    /// # Errors
+    /// [`ManagerError::NotFound`], [`ManagerError::Damaged`], and what the store says.
+    pub fn open_model(&self, model: impl Into<ModelSpec>, trust: Trust) -> Result<OpenModel> {
+        let store = &self.inner.store;
+        let revision = store.resolve(&model.into())?;
+        Ok(crate::open::open(store, &revision, trust, &Progress::new())?)
     }
 }
 

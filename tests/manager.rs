@@ -22,6 +22,7 @@ use tonnage::error::{ErrorKind, ManagerError};
 use tonnage::hub::{Config, Proxy, PullRequest, Retry, Selection};
 use tonnage::manager::{DownloadTask, ModelManager};
 use tonnage::model::{ModelId, ModelSpec};
+use tonnage::open::Trust;
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 48 * MIB + 5;
@@ -435,6 +436,11 @@ fn several_models_come_as_one_and_are_kept_and_removed() {
     assert!(bench.manager.cache_size().unwrap() >= 6 * MIB as u64);
     let path = bench.manager.path(model("org/b")).unwrap();
     assert!(std::fs::read(path.join("model.bin")).unwrap() == bytes(2, MIB));
+    let open = bench.manager.open_model(model("org/b"), Trust::Touched).unwrap();
+    let file = open.file("model.bin").unwrap();
+    assert!(file.bytes(0..file.size()).unwrap() == bytes(2, MIB));
+    assert_eq!(bench.manager.remove(model("org/b")).unwrap().kept.len(), 1, "it is open");
+    drop(open);
     assert!(bench.manager.remove(model("org/b")).unwrap().freed_bytes >= MIB as u64);
     assert!(!path.exists());
     let gone = bench.manager.path(model("org/b")).unwrap_err();

@@ -38,6 +38,16 @@ pub trait Bytes: Send + Sync {
     fn will_need(&self, _range: Range<u64>) {}
 }
 
+impl<B: Bytes + ?Sized> Bytes for &B {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        (**self).read_at(buf, offset)
+    }
+
+    fn will_need(&self, range: Range<u64>) {
+        (**self).will_need(range);
+    }
+}
+
 /// Where a copy of the bytes goes.
 pub trait Sink: Send + Sync {
     /// Writes all of `buf` at `offset`.
