@@ -4,6 +4,10 @@
 //! one taken when it was published, and reads only blobs whose fingerprint differs. The full level
 //! reads and hashes everything.
 
+mod view;
+
+pub use view::{ViewFound, verify_view};
+
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};

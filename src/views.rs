@@ -21,6 +21,7 @@ use crate::store::{Listed, Resolved, Store};
 use build::Built;
 use place::Place;
 
+pub(crate) use check::{Look, look};
 pub(crate) use place::sweep_dead_builds;
 
 type Result<T> = std::result::Result<T, ViewError>;

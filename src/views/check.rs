@@ -11,26 +11,52 @@ use crate::store::Store;
 
 /// What a look at a view found.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(crate) struct Look {
     pub differences: Differences,
+    /// Files with a mode that no view gives.
+    pub mode: Vec<String>,
     /// Files that are their blob's own inode.
     pub linked: u64,
     /// Files that are not.
     pub copied: u64,
 }
 
+impl Look {
+    /// How much is wrong.
+    pub fn count(&self) -> usize {
+        self.differences.count() + self.mode.len()
+    }
+}
+
+/// Whether a file of so many bytes has this hash.
+pub(crate) type IsRight<'a> = dyn Fn(&File, &BlobHash, u64) -> Result<bool> + 'a;
+
 struct Check<'a> {
     store: &'a Store,
+    /// Read all files, also those that look as they should.
+    full: bool,
+    is_right: &'a IsRight<'a>,
     /// The directories of the view, with their files by name.
     dirs: HashMap<&'a str, Vec<&'a ManifestFile>>,
-    state: State,
+    state: Look,
 }
 
 /// Compares the tree at `dir` with `manifest`.
 ///
 /// A hardlink of its blob and a copy that still has its blob's time are taken for unchanged
 /// without reading them; any other file is read.
-pub(super) fn check(store: &Store, manifest: &Manifest, dir: &Dir) -> Result<State> {
+pub(super) fn check(store: &Store, manifest: &Manifest, dir: &Dir) -> Result<Look> {
+    look(store, manifest, dir, false, &|file, blob, _| Ok(hash(file)? == *blob))
+}
+
+/// The same, by a way of hashing that the caller has; with `full` every file is read.
+pub(crate) fn look<'a>(
+    store: &'a Store,
+    manifest: &'a Manifest,
+    dir: &Dir,
+    full: bool,
+    is_right: &'a IsRight<'a>,
+) -> Result<Look> {
     let mut dirs: HashMap<&str, Vec<&ManifestFile>> = HashMap::from([("", Vec::new())]);
     for file in manifest.files() {
         let (mut parent, _) = file.path.split();
@@ -40,13 +66,14 @@ pub(super) fn check(store: &Store, manifest: &Manifest, dir: &Dir) -> Result<Sta
             dirs.entry(parent).or_default();
         }
     }
-    let mut check = Check { store, dirs, state: State::default() };
+    let mut check = Check { store, full, is_right, dirs, state: Look::default() };
     check.dir("", dir)?;
     let mut state = check.state;
     for paths in [
         &mut state.differences.changed,
         &mut state.differences.missing,
         &mut state.differences.extra,
+        &mut state.mode,
     ] {
         paths.sort_unstable();
     }
@@ -68,7 +95,7 @@ impl Check<'_> {
                 (Kind::Dir, None) if self.dirs.contains_key(&*full) => below.push((full, entry)),
                 (Kind::File, Some(file)) => {
                     if !self.is_same(dir, file)? {
-                        self.state.differences.changed.push(full);
+                        self.state.differences.changed.push(full.clone());
                     }
                     expected.remove(&*name);
                 }
@@ -112,15 +139,25 @@ impl Check<'_> {
             return Ok(false);
         }
         let blob = self.store.layout().blobs.stat(file.blob.to_string());
-        if blob.as_ref().is_ok_and(|blob| same_inode(blob, &stat)) {
+        let linked = blob.as_ref().is_ok_and(|blob| same_inode(blob, &stat));
+        if linked {
             self.state.linked += 1;
+        } else {
+            self.state.copied += 1;
+        }
+        let is_odd = if linked {
+            stat.mode & 0o7777 != 0o444
+        } else {
+            stat.mode & 0o400 == 0 || stat.mode & 0o7111 != 0
+        };
+        if is_odd {
+            self.state.mode.push(file.path.to_string());
+        }
+        let looks_right = linked || blob.is_ok_and(|blob| blob.mtime_ns == stat.mtime_ns);
+        if looks_right && !self.full {
             return Ok(true);
         }
-        self.state.copied += 1;
-        if blob.is_ok_and(|blob| blob.mtime_ns == stat.mtime_ns) {
-            return Ok(true);
-        }
-        Ok(hash(&dir.open_file(name, Open::Read)?)? == file.blob)
+        (self.is_right)(&dir.open_file(name, Open::Read)?, &file.blob, stat.size)
     }
 }
 

@@ -152,3 +152,74 @@ fn a_newer_format_is_refused_and_left_alone() {
         assert!(said.contains("tonnage store 99") && said.contains("newer tonnage"), "{said}");
     }
 }
+
+#[test]
+fn a_view_is_compared_with_its_revision() {
+    let home = Home::with_models();
+    home.ok(["checkout", "org/a", "view"]);
+    let whole = home.json(&["verify", "--view", "view"]);
+    assert_eq!(
+        fields(&whole),
+        [
+            "changed",
+            "checked_bytes",
+            "checked_files",
+            "extra",
+            "missing",
+            "mode",
+            "model",
+            "ok",
+            "revision",
+            "view"
+        ]
+    );
+    assert_eq!((&whole["ok"], &whole["checked_files"]), (&json!(true), &json!(3)));
+    assert!(home.ok(["verify", "--view", "view", "--full"]).ends_with("as it was made\n"));
+    // Each sort of change, by its name.
+    fs::remove_file(home.path("view/sub/shared.bin")).unwrap();
+    fs::write(home.path("view/notes.txt"), "x").unwrap();
+    fs::write(home.path("view/config.json"), "[]").unwrap();
+    fs::set_permissions(home.path("view/weights.bin"), Permissions::from_mode(0o755)).unwrap();
+    let found = home.json_exit(&["verify", "--view", "view"], 4);
+    for (what, path) in [
+        ("missing", "sub/shared.bin"),
+        ("extra", "notes.txt"),
+        ("changed", "config.json"),
+        ("mode", "weights.bin"),
+    ] {
+        assert_eq!(found[what], json!([path]), "{what}");
+    }
+    let ran = home.run(["verify", "--view", "view"]);
+    assert!(ran.stdout.contains("4 differ") && ran.stderr.contains("--writable"), "{ran:?}");
+    // Bytes that changed behind the store's back: only a full look reads a hardlink.
+    home.ok(["checkout", "org/b", "other"]);
+    assert_eq!(home.json(&["verify", "--view", "other"])["ok"], true);
+    rot(&home.path("other/weights.bin"), 99);
+    assert_eq!(home.json(&["verify", "--view", "other"])["ok"], true);
+    let full = home.json_exit(&["verify", "--view", "other", "--full"], 4);
+    assert_eq!(full["changed"], json!(["weights.bin"]));
+    // The store's own view, and what is none.
+    let managed = home.ok(["path", "org/a"]);
+    assert_eq!(
+        home.json_exit(&["verify", "--view", managed.trim()], 4)["mode"],
+        json!(["weights.bin"])
+    );
+    for no_view in ["a", "nowhere", "view/sub"] {
+        home.fails(&["verify", "--view", no_view], 3, "not_found");
+    }
+    home.fails(&["verify", "org/a", "--view", "view"], 2, "usage");
+}
+
+#[test]
+fn a_file_that_was_written_through_a_hardlink_is_found_by_its_time() {
+    let home = Home::with_models();
+    home.ok(["checkout", "org/a", "view"]);
+    let path = home.path("view/weights.bin");
+    fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+    File::options().write(true).open(&path).unwrap().write_all_at(b"edit", 7).unwrap();
+    let found = home.json_exit(&["verify"], 4);
+    assert_eq!(found["damaged"][0]["path"], "weights.bin");
+    assert_eq!(found["damaged"][0]["ranges"], json!([[0, 1 << 20]]));
+    let ran = home.run(["verify"]);
+    assert!(ran.stderr.contains("checkout --writable"), "{ran:?}");
+}

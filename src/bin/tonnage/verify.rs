@@ -2,25 +2,27 @@
 
 use std::fmt::Write as _;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tonnage::model::ModelSpec;
 use tonnage::store::{Resolved, Store};
-use tonnage::verify::{Damaged, Level, Verified, verify};
+use tonnage::verify::{Damaged, Level, Verified, verify, verify_view};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
 use crate::listing;
 use crate::names;
 use crate::out::Out;
-use crate::text::{count, duration, size};
+use crate::text::{count, duration, plain, size};
 use crate::watch::watch;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   tonnage verify
   tonnage verify org/name --full
+  tonnage verify --view ./llama
 
 Without --full, bytes are read only where a file's size, time, mode or inode is
 not the one it was stored with. With it, everything is read and hashed.")]
@@ -30,13 +32,20 @@ pub struct Args {
     /// Read and hash all bytes
     #[arg(long)]
     full: bool,
+    /// Compare a view with its revision instead: files missing, changed, added, or
+    /// with another mode
+    #[arg(long, value_name = "DIR", conflicts_with = "models")]
+    view: Option<PathBuf>,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let began = Instant::now();
     let store = context.learn()?;
-    let revisions = revisions(context, &store, &args.models)?;
     let level = if args.full { Level::Full } else { Level::Quick };
+    if let Some(dir) = &args.view {
+        return view(context, &store, dir, level);
+    }
+    let revisions = revisions(context, &store, &args.models)?;
     let verified =
         watch(context, "verifying", |progress| verify(&store, &revisions, level, progress))?;
     let ok = verified.damaged.is_empty();
@@ -46,9 +55,65 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     context.out.result(&object, || describe(&verified, began.elapsed(), &context.out));
-    context
-        .out
-        .hint("add the model again: what is whole at its source replaces what is damaged here");
+    context.out.hint(
+        "add the model again: what is whole at its source replaces what is damaged here; and if a \
+         program wrote to it, give that one a `tonnage checkout --writable`",
+    );
+    Ok(Exit::Damaged)
+}
+
+fn view(context: &Context, store: &Store, dir: &Path, level: Level) -> Result<Exit, Failure> {
+    let began = Instant::now();
+    let found = watch(context, "verifying", |progress| verify_view(store, dir, level, progress))?;
+    let object = json!({
+        "ok": found.is_whole(),
+        "view": found.path.to_string_lossy(),
+        "model": found.model,
+        "revision": found.revision,
+        "checked_files": found.checked_files,
+        "checked_bytes": found.checked_bytes,
+        "missing": found.missing,
+        "changed": found.changed,
+        "extra": found.extra,
+        "mode": found.mode,
+    });
+    let text = || {
+        let mut text = String::new();
+        for (what, paths) in [
+            ("missing", &found.missing),
+            ("changed", &found.changed),
+            ("added", &found.extra),
+            ("mode", &found.mode),
+        ] {
+            for path in paths {
+                let _ =
+                    writeln!(text, "{} {}", context.out.red(&format!("{what:<7}")), plain(path));
+            }
+        }
+        let wrong =
+            found.missing.len() + found.changed.len() + found.extra.len() + found.mode.len();
+        let result = match wrong {
+            0 => "as it was made".to_owned(),
+            number => context.out.red(&format!("{number} differ")),
+        };
+        let _ = writeln!(
+            text,
+            "verified a view of {}, {}, {} in {}: {result}",
+            plain(&listing::name(&found.model, &found.revision)),
+            count(found.checked_files, "file"),
+            size(found.checked_bytes),
+            duration(began.elapsed())
+        );
+        text
+    };
+    if found.is_whole() {
+        context.out.summary(&object, text);
+        return Ok(Exit::Done);
+    }
+    context.out.result(&object, text);
+    context.out.hint(
+        "`tonnage checkout --force` makes it anew; one that is to be changed is made with --writable",
+    );
     Ok(Exit::Damaged)
 }
 
