@@ -106,7 +106,6 @@ impl Store {
         &self.layout
     }
 
-    #[cfg(feature = "hub")]
     pub(crate) fn layout_arc(&self) -> &Arc<Layout> {
         &self.layout
     }

@@ -4,8 +4,12 @@
 //! one taken when it was published, and reads only blobs whose fingerprint differs. The full level
 //! reads and hashes everything.
 
+mod repair;
+mod source;
 mod view;
 
+pub use repair::{RepairOptions, Repaired, repair};
+pub use source::{Elsewhere, Source};
 pub use view::{ViewFound, verify_view};
 
 use std::collections::HashMap;

@@ -219,6 +219,37 @@ impl Import {
         Ok(name)
     }
 
+    /// Puts what was sealed as `blob` in the place of its damaged file: I1's exception. False when the
+    /// blob left the store meanwhile.
+    pub fn heal(&self, store: &Store, blob: &BlobHash, groups: &[Cv]) -> Result<bool> {
+        self.batch.finish(&self.dir)?; // I1
+        let index = store.index();
+        let writer = index.begin_write()?;
+        let row = writer.blob(blob).map_err(|e| index.error(e))?;
+        // No collector can commit while this transaction is open (I3).
+        if row.is_none_or(|row| row.state != BlobState::Present) {
+            return Ok(false);
+        }
+        self.replace_blob(blob)?;
+        self.layout.blobs.sync()?;
+        let stat = self.layout.blobs.stat(blob.hex())?;
+        let write = || {
+            writer.set_stamp(blob, stat.into())?;
+            writer.set_allotted(&[(*blob, stat.allotted)])?;
+            if groups.is_empty() { Ok(()) } else { writer.set_subtrees(blob, groups) }
+        };
+        write().map_err(|e| index.error(e))?;
+        writer.commit().map_err(|e| index.error(e))?;
+        Ok(true)
+    }
+
+    /// A second link is renamed, because the first must stay for S4.
+    fn replace_blob(&self, blob: &BlobHash) -> Result<()> {
+        let aside = format!("{blob}.repair");
+        self.dir.link(blob.hex(), &self.dir, &aside)?;
+        Ok(self.dir.rename(&aside, &self.layout.blobs, blob.hex(), Rename::Replace)?)
+    }
+
     fn stage_manifest(&self, name: &BlobHash, bytes: &[u8]) -> Result<()> {
         let file = self.dir.open_file(manifest_name(name), Open::New)?;
         file.write_at(bytes, 0)?;
@@ -257,11 +288,8 @@ impl Import {
         if there.kind == Kind::File && there.size == size && !suspect {
             return Ok(Linked::Known);
         }
-        // I1's exception: repair of a damaged blob publishes a new inode. A second link is
-        // renamed, because the first must stay for S4.
-        let aside = format!("{blob}.repair");
-        self.dir.link(name, &self.dir, &aside)?;
-        self.dir.rename(&aside, &self.layout.blobs, name, Rename::Replace)?;
+        // I1's exception: repair of a damaged blob publishes a new inode.
+        self.replace_blob(blob)?;
         Ok(Linked::Healed)
     }
 

@@ -223,3 +223,27 @@ fn a_file_that_was_written_through_a_hardlink_is_found_by_its_time() {
     let ran = home.run(["verify"]);
     assert!(ran.stderr.contains("checkout --writable"), "{ran:?}");
 }
+
+#[test]
+fn repair_mends_from_a_directory_and_says_what_it_could_not() {
+    let home = Home::with_models();
+    let blob = home.blob("org/a", "weights.bin");
+    let whole = fs::read(&blob).unwrap();
+    rot(&blob, (1 << 20) + 5);
+    let left = home.json_exit(&["verify", "--full", "--repair", "--offline"], 4);
+    assert_eq!((&left["ok"], &left["repaired"]), (&json!(false), &json!([])));
+    let done = home.json(&["verify", "--full", "--repair", "--from", "a", "--offline"]);
+    assert_eq!((&done["ok"], &done["damaged"]), (&json!(true), &json!([])));
+    let repaired = &done["repaired"][0];
+    let names = ["blob", "from", "model", "path", "ranges", "relinked", "revision"];
+    assert_eq!(fields(repaired), names);
+    assert_eq!(repaired["ranges"], json!([[1 << 20, 2 << 20]]));
+    assert!(fs::read(&blob).unwrap() == whole);
+    rot(&blob, 5);
+    let said = home.ok(["verify", "--full", "--repair", "--from", "a", "--offline"]);
+    assert!(said.contains("mended org/a@") && said.contains("weights.bin: 1.0 MB from"), "{said}");
+    home.is_whole();
+    home.fails(&["verify", "--from", "a"], 2, "usage");
+    rot(&blob, 5);
+    home.fails(&["verify", "--full", "--repair", "--from", "nowhere", "--offline"], 3, "not_found");
+}

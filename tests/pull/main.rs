@@ -23,6 +23,7 @@ mod kills;
 mod limits;
 mod manners;
 mod memory;
+mod mending;
 mod outdated;
 mod outside;
 mod refusals;

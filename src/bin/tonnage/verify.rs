@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tonnage::error::ErrorKind;
+use tonnage::hub::{Client, Mender};
 use tonnage::model::ModelSpec;
 use tonnage::store::{Resolved, Store};
-use tonnage::verify::{Damaged, Level, Verified, verify, verify_view};
+use tonnage::verify::{
+    Damaged, Elsewhere, Level, RepairOptions, Repaired, Verified, repair, verify, verify_view,
+};
 
 use crate::context::Context;
 use crate::fail::{Exit, Failure};
+use crate::hub_args::HubArgs;
 use crate::listing;
 use crate::names;
 use crate::out::Out;
@@ -23,6 +28,7 @@ use crate::watch::watch;
   tonnage verify
   tonnage verify org/name --full
   tonnage verify --view ./llama
+  tonnage verify --full --repair --from /mnt/backup/llama
 
 Without --full, bytes are read only where a file's size, time, mode or inode is
 not the one it was stored with. With it, everything is read and hashed.")]
@@ -36,30 +42,97 @@ pub struct Args {
     /// with another mode
     #[arg(long, value_name = "DIR", conflicts_with = "models")]
     view: Option<PathBuf>,
+    /// Mend the damaged MiBs: from copies in views, from DIR, else from the hub the
+    /// model was pulled from
+    #[arg(long, conflicts_with = "view")]
+    repair: bool,
+    /// A directory with the model's files, or a hub's cache
+    #[arg(long, value_name = "DIR", requires = "repair")]
+    from: Vec<PathBuf>,
+    /// Ask no hub
+    #[arg(long, requires = "repair")]
+    offline: bool,
+    #[command(flatten)]
+    hub: HubArgs,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let began = Instant::now();
-    let store = context.learn()?;
+    let store = if args.repair { context.change()? } else { context.learn()? };
     let level = if args.full { Level::Full } else { Level::Quick };
     if let Some(dir) = &args.view {
         return view(context, &store, dir, level);
     }
     let revisions = revisions(context, &store, &args.models)?;
-    let verified =
+    let mut verified =
         watch(context, "verifying", |progress| verify(&store, &revisions, level, progress))?;
-    let ok = verified.damaged.is_empty();
-    let object = to_json(&verified);
-    if ok {
+    let mut repaired = Vec::new();
+    if args.repair && !verified.damaged.is_empty() {
+        (repaired, verified.damaged) = mend(&args, context, &store, &verified.damaged)?;
+    }
+    let mut object = to_json(&verified);
+    if let Some(object) = object.as_object_mut() {
+        object.insert("repaired".to_owned(), repaired.iter().map(repaired_json).collect());
+    }
+    for one in &repaired {
+        context.out.say(&repair_line(one));
+    }
+    if verified.damaged.is_empty() {
         context.out.summary(&object, || describe(&verified, began.elapsed(), &context.out));
         return Ok(Exit::Done);
     }
     context.out.result(&object, || describe(&verified, began.elapsed(), &context.out));
     context.out.hint(
-        "add the model again: what is whole at its source replaces what is damaged here; and if a \
+        "`tonnage verify --repair` mends what it can; or add or pull the model again: what is whole at its source replaces what is damaged here; and if a \
          program wrote to it, give that one a `tonnage checkout --writable`",
     );
     Ok(Exit::Damaged)
+}
+
+/// What can be mended is; the rest stays damaged.
+fn mend(
+    args: &Args,
+    context: &Context,
+    store: &Store,
+    damaged: &[Damaged],
+) -> Result<(Vec<Repaired>, Vec<Damaged>), Failure> {
+    for dir in &args.from {
+        if !dir.is_dir() {
+            let message = format!("{} is no directory", dir.display());
+            return Err(Failure::new(ErrorKind::NotFound, message).hint("--from names one"));
+        }
+    }
+    let client = Client::new(args.hub.config(args.offline, context)?)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::new(ErrorKind::Failure, format!("cannot start threads: {e}")))?;
+    let mender = Mender::new(&client, runtime.handle().clone());
+    let elsewhere = (!client.is_offline()).then_some(&mender as &dyn Elsewhere);
+    let options = RepairOptions { from: &args.from, elsewhere };
+    watch(context, "mending", |progress| Ok(repair(store, damaged, options, progress)?))
+}
+
+fn repaired_json(one: &Repaired) -> Value {
+    json!({
+        "model": one.damaged.model,
+        "revision": one.damaged.revision,
+        "path": one.damaged.path,
+        "blob": one.damaged.blob,
+        "ranges": one.mended.iter().map(|r| [r.start, r.end]).collect::<Vec<_>>(),
+        "from": one.from,
+        "relinked": one.relinked,
+    })
+}
+
+fn repair_line(one: &Repaired) -> String {
+    let bytes: u64 = one.mended.iter().map(|range| range.end - range.start).sum();
+    let name = listing::name(&one.damaged.model, &one.damaged.revision);
+    let from = one.from.join(", ");
+    let what =
+        if bytes == 0 { "made anew".to_owned() } else { format!("{} from {from}", size(bytes)) };
+    plain(&format!("mended {name} {}: {what}", one.damaged.path)).to_string() + "\n"
 }
 
 fn view(context: &Context, store: &Store, dir: &Path, level: Level) -> Result<Exit, Failure> {
