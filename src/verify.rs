@@ -5,10 +5,12 @@
 //! reads and hashes everything.
 
 mod repair;
+mod scrub;
 mod source;
 mod view;
 
 pub use repair::{RepairOptions, Repaired, repair};
+pub use scrub::{Budget, Scrubbed, scrub};
 pub use source::{Elsewhere, Source};
 pub use view::{ViewFound, verify_view};
 
@@ -25,7 +27,7 @@ use crate::fs::Open;
 use crate::model::{FilePath, ModelId, Revision};
 use crate::progress::Progress;
 use crate::store::index::{BlobRow, BlobState, Stamp};
-use crate::store::{Resolved, Store};
+use crate::store::{Resolved, Store, now};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -131,9 +133,9 @@ pub fn verify(
         checked_bytes: subjects.iter().map(|subject| subject.size).sum(),
         ..Verified::default()
     };
-    let run = Run { store, level, progress, subjects, findings: Mutex::default() };
+    let run = Run::new(store, level, progress, subjects);
     verified.hashed_bytes = run.run()?;
-    let findings = run.findings.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let findings = run.into_findings();
     for (revision, manifest) in &manifests {
         for file in manifest.files() {
             if let Some(Finding::Damaged { why, ranges }) = findings.get(&file.blob) {
@@ -175,17 +177,36 @@ pub(crate) fn hash(
     found.get().copied().ok_or(StoreError::Cancelled)
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    fn new(store: &'a Store, level: Level, progress: &'a Progress, subjects: Vec<Subject>) -> Self {
+        Self { store, level, progress, subjects, findings: Mutex::default() }
+    }
+
+    fn into_findings(self) -> HashMap<BlobHash, Finding> {
+        self.findings.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Looks at every subject and returns how many bytes were hashed.
     fn run(&self) -> Result<u64> {
+        let to_hash = self.choose()?;
+        let bytes = to_hash.iter().map(|subject| subject.size).sum();
+        self.progress.expect(to_hash.len() as u64, bytes);
+        self.hash(&to_hash)?;
+        Ok(bytes)
+    }
+
+    /// The subjects that have to be hashed; of the others it is known what they are then.
+    fn choose(&self) -> Result<Vec<&Subject>> {
         let mut to_hash = Vec::new();
         for subject in &self.subjects {
             if self.needs_hashing(subject)? {
                 to_hash.push(subject);
             }
         }
-        let bytes = to_hash.iter().map(|subject| subject.size).sum();
-        self.progress.expect(to_hash.len() as u64, bytes);
+        Ok(to_hash)
+    }
+
+    fn hash(&self, to_hash: &[&Subject]) -> Result<()> {
         let mut left = to_hash.iter();
         let next = || {
             Ok(left.next().map(|&subject| Job {
@@ -194,8 +215,7 @@ impl Run<'_> {
                 open: Box::new(move || self.open(subject)),
             }))
         };
-        pool::run(self.store.threads(), self.progress.control(), next).map_err(failed)?;
-        Ok(bytes)
+        pool::run(self.store.threads(), self.progress.control(), next).map_err(failed)
     }
 
     fn needs_hashing(&self, subject: &Subject) -> Result<bool> {
@@ -290,6 +310,9 @@ fn learn(store: &Store, findings: &HashMap<BlobHash, Finding>) -> Result<()> {
         return Ok(());
     }
     let mut news = Vec::new();
+    let whole = |finding: &Finding| matches!(finding, Finding::Whole { .. });
+    let read: Vec<_> =
+        findings.iter().filter(|(_, finding)| whole(finding)).map(|(blob, _)| *blob).collect();
     for (blob, finding) in findings {
         let (row, known) =
             store.index().read(|reader| Ok((reader.blob(blob)?, reader.subtrees(blob)?)))?;
@@ -303,7 +326,7 @@ fn learn(store: &Store, findings: &HashMap<BlobHash, Finding>) -> Result<()> {
             news.push((blob, stamp, new_groups.then_some(groups)));
         }
     }
-    if news.is_empty() {
+    if news.is_empty() && read.is_empty() {
         return Ok(());
     }
     let index = store.index();
@@ -317,7 +340,7 @@ fn learn(store: &Store, findings: &HashMap<BlobHash, Finding>) -> Result<()> {
                 }
             }
         }
-        Ok(())
+        writer.set_verified(&read, now())
     };
     write().map_err(|e| index.error(e))?;
     writer.commit().map_err(|e| index.error(e))

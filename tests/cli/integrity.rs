@@ -247,3 +247,33 @@ fn repair_mends_from_a_directory_and_says_what_it_could_not() {
     rot(&blob, 5);
     home.fails(&["verify", "--full", "--repair", "--from", "nowhere", "--offline"], 3, "not_found");
 }
+
+#[test]
+fn scrub_takes_what_was_not_read_for_the_longest_time_and_remembers() {
+    let home = Home::with_models();
+    // What has just been read is not the oldest.
+    home.ok(["verify", "--full", "org/b"]);
+    let first = home.json(&["scrub", "--budget", "2.5MB"]);
+    let names = ["checked_blobs", "checked_bytes", "damaged", "left_bytes", "ok", "oldest"];
+    assert_eq!(fields(&first), names);
+    assert_eq!((&first["checked_bytes"], &first["checked_blobs"]), (&json!(2_500_000), &json!(1)));
+    assert_eq!(first["left_bytes"], 400_002);
+    assert!(first["oldest"].is_string(), "each was read once: {first}");
+    rot(&home.blob("org/a", "weights.bin"), (2 << 20) + 5);
+    let all = home.json_exit(&["scrub"], 4);
+    assert_eq!((&all["checked_bytes"], &all["left_bytes"]), (&json!(2_900_002), &json!(0)));
+    assert_eq!(all["damaged"][0]["path"], "weights.bin");
+    assert_eq!(all["damaged"][0]["ranges"], json!([[2 << 20, 2_500_000]]));
+    let ran = home.run(["scrub"]);
+    assert!(ran.stdout.contains("read 4 blobs, 2.9 MB in"), "{ran:?}");
+    assert!(ran.stderr.contains("hint: `tonnage verify --repair`"), "{ran:?}");
+    home.ok(["verify", "--repair", "--from", "a", "--offline"]);
+    assert_eq!(home.json(&["scrub", "--budget", "1h"])["checked_blobs"], 4);
+    // One blob is read, however small the budget.
+    assert_eq!(home.json(&["scrub", "--budget", "1B"])["checked_blobs"], 1);
+    assert_eq!(home.json(&["scrub", "--budget", "0s"])["checked_blobs"], 0);
+    for bad in ["lots", "-1", "5x", "9999999999999999999999w"] {
+        home.fails(&["scrub", "--budget", bad], 2, "usage");
+    }
+    home.is_whole();
+}

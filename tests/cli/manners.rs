@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::{Home, Ran, fields};
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "pull",
     "outdated",
     "names",
@@ -17,6 +17,7 @@ const COMMANDS: [&str; 23] = [
     "path",
     "checkout",
     "verify",
+    "scrub",
     "rm",
     "restore",
     "clear",

@@ -10,7 +10,7 @@ use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
     add, checkout, clear, completions, config, demo, du, evict, fsck, gc, lease, ls, names,
-    outdated, path, pin, pull, restore, rm, show, verify, why,
+    outdated, path, pin, pull, restore, rm, scrub, show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -66,6 +66,8 @@ pub enum Command {
     Checkout(checkout::Args),
     /// Check that stored bytes are what they were
     Verify(verify::Args),
+    /// Read what was not read for the longest time
+    Scrub(scrub::Args),
     /// Remove models and free what only they need
     Rm(rm::Args),
     /// Bring back what was removed

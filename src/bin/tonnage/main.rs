@@ -29,6 +29,7 @@ mod pull;
 mod restore;
 mod rm;
 mod screen;
+mod scrub;
 mod show;
 mod table;
 mod text;
@@ -65,6 +66,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Path(args) => path::run(args, context),
         Command::Checkout(args) => checkout::run(args, context),
         Command::Verify(args) => verify::run(args, context),
+        Command::Scrub(args) => scrub::run(args, context),
         Command::Rm(args) => rm::run(args, context),
         Command::Clear(args) => clear::run(args, context),
         Command::Restore(args) => restore::run(args, context),

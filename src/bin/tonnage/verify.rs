@@ -211,20 +211,7 @@ fn revisions(
 }
 
 pub fn to_json(verified: &Verified) -> Value {
-    let damaged: Vec<_> = verified
-        .damaged
-        .iter()
-        .map(|damaged| {
-            json!({
-                "model": damaged.model,
-                "revision": damaged.revision,
-                "path": damaged.path,
-                "blob": damaged.blob,
-                "why": damaged.why,
-                "ranges": damaged.ranges.iter().map(|r| [r.start, r.end]).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
+    let damaged: Vec<_> = verified.damaged.iter().map(damaged_json).collect();
     json!({
         "ok": verified.damaged.is_empty(),
         "checked_files": verified.checked_files,
@@ -232,6 +219,17 @@ pub fn to_json(verified: &Verified) -> Value {
         "hashed_bytes": verified.hashed_bytes,
         "damaged": damaged,
         "repaired": [],
+    })
+}
+
+pub fn damaged_json(damaged: &Damaged) -> Value {
+    json!({
+        "model": damaged.model,
+        "revision": damaged.revision,
+        "path": damaged.path,
+        "blob": damaged.blob,
+        "why": damaged.why,
+        "ranges": damaged.ranges.iter().map(|r| [r.start, r.end]).collect::<Vec<_>>(),
     })
 }
 

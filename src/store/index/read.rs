@@ -7,7 +7,7 @@ use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable, TableError};
 use super::Result;
 use super::tables::{
     ALLOTTED, BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, REFS, REVISIONS, RevisionId, RevisionRow,
-    SHA256, SUBTREES, corrupted,
+    SHA256, SUBTREES, VERIFIED, corrupted,
 };
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Sha256};
@@ -121,6 +121,16 @@ impl Reader {
         for row in table.iter()? {
             let (blob, bytes) = row?;
             each(BlobHash::from_bytes(*blob.value()), bytes.value());
+        }
+        Ok(())
+    }
+
+    /// Calls `each` with every blob that was read and found whole, and when.
+    pub fn for_each_verified(&self, mut each: impl FnMut(BlobHash, i64)) -> Result<()> {
+        let Some(table) = there(self.0.open_table(VERIFIED))? else { return Ok(()) };
+        for row in table.iter()? {
+            let (blob, time) = row?;
+            each(BlobHash::from_bytes(*blob.value()), time.value());
         }
         Ok(())
     }

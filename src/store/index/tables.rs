@@ -28,6 +28,8 @@ pub(super) const REFS: TableDefinition<(&str, &str), RevisionId> = TableDefiniti
 pub(super) const BLOBS: TableDefinition<Key, BlobValue> = TableDefinition::new("blobs");
 /// Bytes of the disk that a blob takes, taken with its stamp: measuring the store needs no stat.
 pub(super) const ALLOTTED: TableDefinition<Key, u64> = TableDefinition::new("allotted");
+/// When all bytes of a blob were last read and found whole, in seconds since the epoch.
+pub(super) const VERIFIED: TableDefinition<Key, i64> = TableDefinition::new("verified");
 /// I4: blob → the revisions that need it. The reference count is the number of edges.
 /// With the blob's size beside the revision, so that a listing need not look at the blobs.
 pub(super) const EDGES: MultimapTableDefinition<Key, (RevisionId, u64)> =

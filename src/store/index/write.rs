@@ -5,7 +5,7 @@ use redb::{ReadableMultimapTable, ReadableTable, TableDefinition, WriteTransacti
 use super::Result;
 use super::tables::{
     ALLOTTED, BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, Key, REFS, REVISIONS,
-    RevisionId, RevisionRow, SHA256, SUBTREES, Stamp,
+    RevisionId, RevisionRow, SHA256, SUBTREES, Stamp, VERIFIED,
 };
 use super::trash::TRASHED;
 use crate::digest::tree::{Cv, group_count};
@@ -33,6 +33,7 @@ impl Writer {
         self.0.open_multimap_table(FORMER)?;
         self.0.open_table(TRASHED)?;
         self.0.open_table(ALLOTTED)?;
+        self.0.open_table(VERIFIED)?;
         Ok(())
     }
 
@@ -272,11 +273,28 @@ impl Writer {
         let mut blobs = self.0.open_table(BLOBS)?;
         let mut allotted = self.0.open_table(ALLOTTED)?;
         let mut subtrees = self.0.open_table(SUBTREES)?;
+        let mut verified = self.0.open_table(VERIFIED)?;
+        let any = verified.first()?.is_some();
         for (blob, size) in gone {
+            if any {
+                verified.remove(blob.as_bytes())?;
+            }
             blobs.remove(blob.as_bytes())?;
             allotted.remove(blob.as_bytes())?;
             if group_count(*size) > 0 {
                 subtrees.remove(blob.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that blobs that are here were read and found whole.
+    pub fn set_verified(&self, whole: &[BlobHash], time: i64) -> Result<()> {
+        let blobs = self.0.open_table(BLOBS)?;
+        let mut table = self.0.open_table(VERIFIED)?;
+        for blob in whole {
+            if blobs.get(blob.as_bytes())?.is_some() {
+                table.insert(blob.as_bytes(), time)?;
             }
         }
         Ok(())
