@@ -241,7 +241,9 @@ impl<'a> Run<'a> {
     fn missing(&self, subject: &Subject) -> Result<()> {
         let row = self.store.index().read(|reader| reader.blob(&subject.blob))?;
         if row.is_some_and(|row| row.state == BlobState::Present) {
-            let why = "it is missing".to_owned();
+            let hidden = self.store.index().read(|reader| reader.quarantined())?;
+            let is_hidden = hidden.contains(&subject.blob);
+            let why = if is_hidden { "it is in quarantine" } else { "it is missing" }.to_owned();
             let ranges = whole(subject.size);
             self.found(subject, Finding::Damaged { why, ranges });
         }

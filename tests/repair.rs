@@ -144,7 +144,7 @@ fn damage_of_every_kind_is_found_and_mended_with_what_is_damaged() {
         }
         let found = world.verify(Level::Full);
         assert_eq!(found.damaged.len(), 1, "{what}");
-        let options = RepairOptions { from: &from, elsewhere: None };
+        let options = RepairOptions { from: &from, ..RepairOptions::default() };
         let (repaired, left) =
             repair(&world.store, &found.damaged, options, &Progress::new()).unwrap();
         assert_eq!((repaired.len(), left.len()), (1, 0), "{what}");
@@ -201,7 +201,7 @@ fn two_halves_of_two_bad_copies_make_a_whole() {
     damage(Kind::Gone, blob, bytes, &mut rng);
     let found = world.verify(Level::Quick);
     let from = [one, other];
-    let options = RepairOptions { from: &from, elsewhere: None };
+    let options = RepairOptions { from: &from, ..RepairOptions::default() };
     let (repaired, left) = repair(&world.store, &found.damaged, options, &Progress::new()).unwrap();
     assert_eq!((repaired.len(), left.len()), (1, 0));
     assert_eq!(repaired[0].from.len(), 2);
@@ -229,7 +229,7 @@ fn a_new_index_that_knows_no_parts_is_mended_from_a_whole_copy() {
     fs::create_dir_all(&snapshot).unwrap();
     fs::write(snapshot.join("0.bin"), bytes).unwrap();
     let from = [world.dir.path().join("cache")];
-    let options = RepairOptions { from: &from, elsewhere: None };
+    let options = RepairOptions { from: &from, ..RepairOptions::default() };
     let (repaired, _) = repair(&world.store, &found.damaged, options, &Progress::new()).unwrap();
     assert_eq!(repaired[0].mended.len(), 1);
     assert_eq!(repaired[0].mended[0].end - repaired[0].mended[0].start, MIB);
@@ -246,7 +246,7 @@ fn what_nobody_has_stays_damaged_and_nothing_is_touched() {
     fs::create_dir(world.dir.path().join("wrong")).unwrap();
     fs::write(world.dir.path().join("wrong/0.bin"), vec![1; bytes.len()]).unwrap();
     let from = [world.dir.path().join("wrong"), world.dir.path().join("nowhere")];
-    let options = RepairOptions { from: &from, elsewhere: None };
+    let options = RepairOptions { from: &from, ..RepairOptions::default() };
     let (repaired, left) = repair(&world.store, &found.damaged, options, &Progress::new()).unwrap();
     assert_eq!((repaired.len(), left), (0, found.damaged));
     assert!(fs::read(blob).unwrap() == damaged);
@@ -254,7 +254,7 @@ fn what_nobody_has_stays_damaged_and_nothing_is_touched() {
     let progress = Progress::new();
     progress.cancel();
     let from = [world.dir.path().join("source")];
-    let options = RepairOptions { from: &from, elsewhere: None };
+    let options = RepairOptions { from: &from, ..RepairOptions::default() };
     assert!(repair(&world.store, &left_of(&world), options, &progress).is_err(), "cancelled");
     assert!(fs::read(blob).unwrap() == damaged);
 }

@@ -46,6 +46,8 @@ pub struct Listed {
     pub last_used: i64,
     /// Whether the user pinned it.
     pub pinned: bool,
+    /// Whether a file of it is damaged and in quarantine.
+    pub degraded: bool,
     pub(crate) manifest: BlobHash,
     pub(crate) id: RevisionId,
 }
@@ -74,6 +76,7 @@ impl Store {
             names.entry(id).or_default().push(name);
         }
         let used = used?;
+        let degraded = self.degraded()?;
         let mut listed: Vec<_> = rows
             .into_iter()
             .map(|(id, row)| {
@@ -86,6 +89,7 @@ impl Store {
                     shared: usage.shared,
                     last_used: used.get(&row.manifest).copied().unwrap_or(row.added),
                     pinned: row.pinned,
+                    degraded: degraded.contains(&id),
                     manifest: row.manifest,
                     model: row.model,
                     revision: row.revision,

@@ -39,6 +39,8 @@ pub struct Fsck {
     pub dead_imports: u64,
     /// External views that are no longer there. Not a problem.
     pub dead_views: u64,
+    /// Blobs in quarantine: damaged, and known to be. Not a problem of the store's books.
+    pub quarantined: u64,
 }
 
 /// One snapshot of the index.
@@ -49,6 +51,7 @@ struct Snapshot {
     refs: Vec<(String, RevisionId)>,
     blobs: HashMap<BlobHash, BlobRow>,
     edges: HashMap<BlobHash, Vec<RevisionId>>,
+    quarantined: HashSet<BlobHash>,
 }
 
 impl Store {
@@ -76,6 +79,7 @@ impl Store {
         let mut found = Fsck {
             revisions: snapshot.revisions.len() as u64,
             blobs: snapshot.blobs.len() as u64,
+            quarantined: snapshot.quarantined.len() as u64,
             ..Fsck::default()
         };
         let needed = self.check_manifests(&snapshot, &mut found)?;
@@ -105,7 +109,9 @@ impl Store {
             let refs = reader.refs()?;
             let refs = refs.into_iter().map(|(m, r, id)| (format!("{m}@{r}"), id)).collect();
             let trashed = reader.trashed()?.into_iter().map(|(id, one)| (id, one.row)).collect();
-            Ok(Snapshot { revisions: reader.revisions()?, trashed, refs, blobs, edges })
+            let quarantined = reader.quarantined()?.into_iter().collect();
+            let revisions = reader.revisions()?;
+            Ok(Snapshot { revisions, trashed, refs, blobs, edges, quarantined })
         })
     }
 
@@ -164,7 +170,7 @@ impl Store {
             }
         }
         for (blob, row) in &snapshot.blobs {
-            if row.state != BlobState::Present {
+            if row.state != BlobState::Present || snapshot.quarantined.contains(blob) {
                 continue;
             }
             if !files.contains(blob) {

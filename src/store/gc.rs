@@ -59,7 +59,8 @@ impl Store {
         let taken = self.take_dying()?;
         drop(gc_lock);
         collected.blobs = taken.blobs;
-        collected.freed_bytes = taken.freed_bytes + self.empty_trash()?;
+        collected.freed_bytes =
+            taken.freed_bytes + self.empty_trash()? + self.empty_quarantine()?;
         Ok(Some(collected))
     }
 

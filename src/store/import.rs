@@ -43,8 +43,8 @@ enum Linked {
     New,
     /// It was there.
     Known,
-    /// What was there was not what its name says, and was replaced.
-    Healed,
+    /// What was there was not what its name says, and was replaced: that inode.
+    Healed((u64, u64)),
 }
 
 /// What was learned of a blob while its bytes were read.
@@ -194,15 +194,21 @@ impl Import {
         let blobs = manifest.blobs();
 
         self.batch.finish(&self.dir)?; // I1
-        let mut healed = HashSet::new();
+        let mut healed = HashMap::new();
         let mut linked = Vec::new();
         for (blob, size) in &blobs {
             match self.link_blob(blob, *size)? {
                 Linked::New => linked.push(*blob),
                 Linked::Known => {}
-                Linked::Healed => {
-                    healed.insert(*blob);
+                Linked::Healed(old) => {
+                    healed.insert(*blob, old);
                 }
+            }
+        }
+        for blob in store.index().read(|reader| reader.quarantined())? {
+            let old = store.open_quarantined(&blob).and_then(|file| file.stat().ok());
+            if let Some(old) = old.filter(|_| linked.contains(&blob)) {
+                healed.insert(blob, (old.dev, old.ino));
             }
         }
         self.link_new(manifest_name(&name), &self.layout.manifests, name.hex())?;
@@ -216,6 +222,8 @@ impl Import {
         self.commit(store, &row, &blobs, &healed, learned, refs)?; // S4
         store.note_refs(&row.model, &row.revision, refs);
         store.touch(&name);
+        // Should, not must: what fails here is found by a look at the view.
+        let _ = store.relink_views(&healed.into_iter().collect::<Vec<_>>());
         Ok(name)
     }
 
@@ -234,6 +242,7 @@ impl Import {
         self.layout.blobs.sync()?;
         let stat = self.layout.blobs.stat(blob.hex())?;
         let write = || {
+            writer.release_from_quarantine(blob, stat.into())?;
             writer.set_stamp(blob, stat.into())?;
             writer.set_allotted(&[(*blob, stat.allotted)])?;
             if groups.is_empty() { Ok(()) } else { writer.set_subtrees(blob, groups) }
@@ -290,7 +299,7 @@ impl Import {
         }
         // I1's exception: repair of a damaged blob publishes a new inode.
         self.replace_blob(blob)?;
-        Ok(Linked::Healed)
+        Ok(Linked::Healed((there.dev, there.ino)))
     }
 
     /// False when the name is there already: a dedup hit.
@@ -309,7 +318,7 @@ impl Import {
         store: &Store,
         row: &RevisionRow,
         blobs: &[(BlobHash, u64)],
-        healed: &HashSet<BlobHash>,
+        healed: &HashMap<BlobHash, (u64, u64)>,
         learned: &Learned,
         refs: &[RefName],
     ) -> Result<RevisionId> {
@@ -335,8 +344,14 @@ impl Import {
         let write = || {
             let id = writer.insert_revision(row, &stamps)?;
             writer.set_allotted(&allotted)?;
-            for (blob, stamp) in stamps.iter().filter(|(blob, _)| healed.contains(blob)) {
+            for (blob, stamp) in stamps.iter().filter(|(blob, _)| healed.contains_key(blob)) {
                 writer.set_stamp(blob, *stamp)?;
+            }
+            // What was in quarantine is whole again.
+            for blob in writer.quarantined()? {
+                if let Some((_, stamp)) = stamps.iter().find(|(stamped, _)| *stamped == blob) {
+                    writer.release_from_quarantine(&blob, *stamp)?;
+                }
             }
             for (blob, subtrees) in &learned.subtrees {
                 writer.set_subtrees(blob, subtrees)?;

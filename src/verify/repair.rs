@@ -13,7 +13,7 @@ use super::{Damaged, Result};
 use crate::digest::BlobHash;
 use crate::digest::tree::{Cv, GROUP, GroupHasher, group_count, root_from_groups};
 use crate::error::StoreError;
-use crate::fs::{Dir, File, Open, Rename};
+use crate::fs::{File, Open};
 use crate::model::{ManifestFile, ModelSpec};
 use crate::progress::Progress;
 use crate::store::Store;
@@ -26,6 +26,9 @@ pub struct RepairOptions<'a> {
     pub from: &'a [PathBuf],
     /// A hub.
     pub elsewhere: Option<&'a dyn Elsewhere>,
+    /// Take what cannot be mended out of `blobs/`, so that nobody is served it. Its revisions are
+    /// degraded until its bytes come again.
+    pub quarantine: bool,
 }
 
 /// A file that is whole again.
@@ -68,7 +71,14 @@ pub fn repair(
                 from: work.from.clone(),
                 relinked: work.relinked,
             })),
-            None => left.extend(files.iter().map(|one| (*one).clone())),
+            None => {
+                if options.quarantine
+                    && let Some(one) = files.first()
+                {
+                    store.quarantine(&one.blob)?;
+                }
+                left.extend(files.iter().map(|one| (*one).clone()));
+            }
         }
     }
     Ok((repaired, left))
@@ -113,7 +123,11 @@ fn repair_blob(
         return Ok(None);
     };
     let blobs = &store.layout().blobs;
-    let old = blobs.open_file(file.blob.to_string(), Open::Read).ok();
+    // What is in quarantine has its good MiBs, too.
+    let old = blobs
+        .open_file(file.blob.to_string(), Open::Read)
+        .ok()
+        .or_else(|| store.open_quarantined(&file.blob));
     let inode = old.as_ref().and_then(|old| old.stat().ok()).map(|stat| (stat.dev, stat.ino));
 
     let mut sources = in_views(store, file, inode);
@@ -134,7 +148,7 @@ fn repair_blob(
         return Ok(None); // it left meanwhile, and nobody needs it
     }
     if let Some(inode) = inode {
-        work.relinked = relink(store, &file.blob, inode)?;
+        work.relinked = store.relink_views(&[(file.blob, inode)])?;
     }
     progress.add_file();
     Ok(Some(work))
@@ -234,27 +248,4 @@ fn chaining_value(offset: u64, group: &[u8]) -> Option<Cv> {
     let mut hasher = GroupHasher::new(offset).ok()?;
     hasher.update(group).ok()?;
     hasher.finish().ok()
-}
-
-/// Makes the views' hardlinks of the damaged inode links of the blob as it is now. Returns how many.
-fn relink(store: &Store, blob: &BlobHash, damaged: (u64, u64)) -> Result<u64> {
-    let _lock = store.lock_views()?;
-    let mut relinked = 0;
-    for view in store.registered_views()? {
-        let Ok(Some(manifest)) = store.read_manifest(&view.manifest) else { continue };
-        for file in manifest.files().iter().filter(|file| file.blob == *blob) {
-            let (above, name) = file.path.split();
-            // A view that is gone, or was changed, is not ours to mend.
-            let Ok(dir) = Dir::open(&*store.layout().fs, &view.path.join(above)) else { continue };
-            if !dir.stat(name).is_ok_and(|stat| (stat.dev, stat.ino) == damaged) {
-                continue;
-            }
-            let aside = format!(".{}.tonnage-{:08x}", blob.short(), fastrand::u32(..));
-            store.layout().blobs.link(blob.to_string(), &dir, &aside)?;
-            dir.rename(&aside, &dir, name, Rename::Replace)?;
-            dir.sync()?;
-            relinked += 1;
-        }
-    }
-    Ok(relinked)
 }

@@ -230,8 +230,6 @@ fn repair_mends_from_a_directory_and_says_what_it_could_not() {
     let blob = home.blob("org/a", "weights.bin");
     let whole = fs::read(&blob).unwrap();
     rot(&blob, (1 << 20) + 5);
-    let left = home.json_exit(&["verify", "--full", "--repair", "--offline"], 4);
-    assert_eq!((&left["ok"], &left["repaired"]), (&json!(false), &json!([])));
     let done = home.json(&["verify", "--full", "--repair", "--from", "a", "--offline"]);
     assert_eq!((&done["ok"], &done["damaged"]), (&json!(true), &json!([])));
     let repaired = &done["repaired"][0];
@@ -275,5 +273,50 @@ fn scrub_takes_what_was_not_read_for_the_longest_time_and_remembers() {
     for bad in ["lots", "-1", "5x", "9999999999999999999999w"] {
         home.fails(&["scrub", "--budget", bad], 2, "usage");
     }
+    home.is_whole();
+}
+
+#[test]
+fn what_cannot_be_mended_is_quarantined_until_its_bytes_come_again() {
+    let home = Home::with_models();
+    let blob = home.blob("org/a", "sub/shared.bin");
+    let name = blob.file_name().unwrap().to_str().unwrap().to_owned();
+    rot(&blob, 7);
+    let left = home.json_exit(&["verify", "--full", "--repair", "--offline"], 4);
+    assert_eq!((&left["ok"], &left["repaired"]), (&json!(false), &json!([])));
+    assert_eq!(home.names("quarantine"), [name.as_str()]);
+    assert!(!blob.exists());
+    // Known damage is no surprise to the books, and both models say so.
+    home.is_whole();
+    for model in ["org/a", "org/b"] {
+        assert_eq!(home.json(&["ls", model])["models"][0]["degraded"], true);
+        home.fails(&["path", model], 4, "damaged");
+    }
+    let ran = home.run(["ls"]);
+    assert!(ran.stderr.contains("is degraded") && ran.stderr.contains("hint: "), "{ran:?}");
+    let found = home.json_exit(&["verify"], 4);
+    assert_eq!(found["damaged"][0]["why"], "it is in quarantine");
+    home.json(&["gc"]);
+    assert_eq!(home.names("quarantine"), [name.as_str()], "kept for who wants to look");
+    // Whoever brings the bytes heals both.
+    home.ok(["add", "b", "--name", "org/b"]);
+    for model in ["org/a", "org/b"] {
+        assert_eq!(home.json(&["ls", model])["models"][0]["degraded"], false);
+        home.ok(["path", model]);
+    }
+    assert_eq!(home.json(&["verify", "--full"])["ok"], true);
+    home.json(&["gc"]);
+    assert_eq!(home.names("quarantine"), [""; 0]);
+    // And so does a repair.
+    rot(&blob, 9);
+    home.json_exit(&["verify", "--full", "--repair", "--offline"], 4);
+    let done = home.json(&["verify", "--repair", "--from", "a", "--offline"]);
+    assert_eq!(done["ok"], true);
+    assert_eq!(home.json(&["verify", "--full"])["hashed_bytes"], 2_900_002);
+    // A revision that is removed takes its quarantined blobs along.
+    rot(&blob, 9);
+    home.json_exit(&["verify", "--full", "--repair", "--offline"], 4);
+    home.ok(["rm", "org/a", "org/b", "--now"]);
+    assert_eq!((home.names("quarantine"), home.names("blobs")), (vec![], vec![]));
     home.is_whole();
 }

@@ -118,7 +118,8 @@ pub fn fields(object: &Value) -> Vec<&str> {
     names
 }
 
-pub const MODEL_FIELDS: [&str; 10] = [
+pub const MODEL_FIELDS: [&str; 11] = [
+    "degraded",
     "exclusive",
     "files",
     "last_used",

@@ -25,6 +25,7 @@ pub struct Model<'a> {
     shared: u64,
     last_used: String,
     pinned: bool,
+    degraded: bool,
     path: Option<Cow<'a, str>>,
 }
 
@@ -40,6 +41,7 @@ impl<'a> Model<'a> {
             shared: listed.shared,
             last_used: text::time(listed.last_used),
             pinned: listed.pinned,
+            degraded: listed.degraded,
             path: managed.path(listed).map(|path| path.to_string_lossy()),
         }
     }

@@ -51,6 +51,13 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let models = if context.out.json { listed.as_slice() } else { &[] };
     let object = Object { models: models.iter().map(|l| Model::new(l, &managed)).collect() };
     context.out.result(&object, || table(&listed, &context.out));
+    for one in listed.iter().filter(|one| one.degraded) {
+        let name = listing::name(&one.model, &one.revision);
+        context.out.note(&format!("{name} is degraded: a file of it is in quarantine"));
+    }
+    if listed.iter().any(|one| one.degraded) && !context.out.quiet {
+        context.out.hint("`tonnage pull`, `tonnage add` and `tonnage verify --repair` mend it");
+    }
     Ok(Exit::Done)
 }
 

@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR", conflicts_with = "models")]
     view: Option<PathBuf>,
     /// Mend the damaged MiBs: from copies in views, from DIR, else from the hub the
-    /// model was pulled from
+    /// model was pulled from. What cannot be mended goes into quarantine
     #[arg(long, conflicts_with = "view")]
     repair: bool,
     /// A directory with the model's files, or a hub's cache
@@ -110,7 +110,7 @@ fn mend(
         .map_err(|e| Failure::new(ErrorKind::Failure, format!("cannot start threads: {e}")))?;
     let mender = Mender::new(&client, runtime.handle().clone());
     let elsewhere = (!client.is_offline()).then_some(&mender as &dyn Elsewhere);
-    let options = RepairOptions { from: &args.from, elsewhere };
+    let options = RepairOptions { from: &args.from, elsewhere, quarantine: true };
     watch(context, "mending", |progress| Ok(repair(store, damaged, options, progress)?))
 }
 

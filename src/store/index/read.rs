@@ -6,8 +6,8 @@ use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable, TableError};
 
 use super::Result;
 use super::tables::{
-    ALLOTTED, BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, REFS, REVISIONS, RevisionId, RevisionRow,
-    SHA256, SUBTREES, VERIFIED, corrupted,
+    ALLOTTED, BLOBS, BY_MODEL, BlobRow, EDGES, FORMER, QUARANTINED, REFS, REVISIONS, RevisionId,
+    RevisionRow, SHA256, SUBTREES, VERIFIED, corrupted,
 };
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Sha256};
@@ -123,6 +123,12 @@ impl Reader {
             each(BlobHash::from_bytes(*blob.value()), bytes.value());
         }
         Ok(())
+    }
+
+    /// The blobs whose file is in quarantine.
+    pub fn quarantined(&self) -> Result<Vec<BlobHash>> {
+        let Some(table) = there(self.0.open_table(QUARANTINED))? else { return Ok(Vec::new()) };
+        table.iter()?.map(|row| Ok(BlobHash::from_bytes(*row?.0.value()))).collect()
     }
 
     /// Calls `each` with every blob that was read and found whole, and when.

@@ -30,6 +30,8 @@ pub(super) const BLOBS: TableDefinition<Key, BlobValue> = TableDefinition::new("
 pub(super) const ALLOTTED: TableDefinition<Key, u64> = TableDefinition::new("allotted");
 /// When all bytes of a blob were last read and found whole, in seconds since the epoch.
 pub(super) const VERIFIED: TableDefinition<Key, i64> = TableDefinition::new("verified");
+/// Blobs whose file is in quarantine, not in `blobs/`.
+pub(super) const QUARANTINED: TableDefinition<Key, ()> = TableDefinition::new("quarantined");
 /// I4: blob → the revisions that need it. The reference count is the number of edges.
 /// With the blob's size beside the revision, so that a listing need not look at the blobs.
 pub(super) const EDGES: MultimapTableDefinition<Key, (RevisionId, u64)> =
@@ -68,6 +70,10 @@ impl Stamp {
     /// at, and replaced when its bytes are added again.
     pub fn of_damaged(size: u64) -> Self {
         Self { size, mtime_ns: 0, ino: 0, mode: 0 }
+    }
+
+    pub fn is_of_damaged(self) -> bool {
+        self == Self::of_damaged(self.size)
     }
 }
 

@@ -4,8 +4,8 @@ use redb::{ReadableMultimapTable, ReadableTable, TableDefinition, WriteTransacti
 
 use super::Result;
 use super::tables::{
-    ALLOTTED, BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, Key, REFS, REVISIONS,
-    RevisionId, RevisionRow, SHA256, SUBTREES, Stamp, VERIFIED,
+    ALLOTTED, BLOBS, BY_MODEL, BlobRow, BlobState, EDGES, FORMER, GIT_SHA1, Key, QUARANTINED, REFS,
+    REVISIONS, RevisionId, RevisionRow, SHA256, SUBTREES, Stamp, VERIFIED,
 };
 use super::trash::TRASHED;
 use crate::digest::tree::{Cv, group_count};
@@ -34,6 +34,7 @@ impl Writer {
         self.0.open_table(TRASHED)?;
         self.0.open_table(ALLOTTED)?;
         self.0.open_table(VERIFIED)?;
+        self.0.open_table(QUARANTINED)?;
         Ok(())
     }
 
@@ -275,7 +276,12 @@ impl Writer {
         let mut subtrees = self.0.open_table(SUBTREES)?;
         let mut verified = self.0.open_table(VERIFIED)?;
         let any = verified.first()?.is_some();
+        let mut quarantined = self.0.open_table(QUARANTINED)?;
+        let any_damaged = quarantined.first()?.is_some();
         for (blob, size) in gone {
+            if any_damaged {
+                quarantined.remove(blob.as_bytes())?;
+            }
             if any {
                 verified.remove(blob.as_bytes())?;
             }
@@ -286,6 +292,26 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// The blobs whose file is in quarantine.
+    pub fn quarantined(&self) -> Result<Vec<BlobHash>> {
+        let table = self.0.open_table(QUARANTINED)?;
+        table.iter()?.map(|row| Ok(BlobHash::from_bytes(*row?.0.value()))).collect()
+    }
+
+    pub fn set_quarantined(&self, blob: &BlobHash) -> Result<()> {
+        self.0.open_table(QUARANTINED)?.insert(blob.as_bytes(), ())?;
+        Ok(())
+    }
+
+    /// A blob's file is in `blobs/` again, with this stamp. False when it was not in quarantine.
+    pub fn release_from_quarantine(&self, blob: &BlobHash, stamp: Stamp) -> Result<bool> {
+        if self.0.open_table(QUARANTINED)?.remove(blob.as_bytes())?.is_none() {
+            return Ok(false);
+        }
+        self.set_stamp(blob, stamp)?;
+        Ok(true)
     }
 
     /// Notes that blobs that are here were read and found whole.
