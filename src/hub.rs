@@ -51,7 +51,7 @@ pub use outdated::{Checked, RefState, Update, outdated};
 pub use plan::{FileState, Plan, PlannedFile, PullRequest, plan};
 pub use progress::{FileSnapshot, PullProgress, Snapshot, Stage};
 pub use proxy::{Proxies, Proxy};
-pub use pull::{Pulled, pull};
+pub use pull::{Pulled, pull, pull_and_hold};
 pub use range::Body;
 pub use refs::{Commit, User};
 pub use repo::RepoKind;

@@ -14,10 +14,12 @@ use crate::error::{ErrorKind, PullError, StoreError};
 use crate::model::RefName;
 use crate::space::Gone;
 use crate::store::import::Import;
-use crate::store::{Resolved, Store, partial};
+use crate::store::{Lease, Resolved, Store, partial};
 
 /// How often another process's lock is asked for.
 const ASK: Duration = Duration::from_millis(100);
+/// How often a pull begins anew because what it found here was removed meanwhile.
+const TRIES: u32 = 8;
 /// After so many questions it looks again at what is missing.
 const LOOK: u32 = 50;
 
@@ -70,14 +72,35 @@ pub async fn pull(
     request: &PullRequest,
     progress: &Arc<PullProgress>,
 ) -> Result<Pulled, PullError> {
+    Ok(pull_and_hold(store, client, request, progress).await?.0)
+}
+
+/// As [`pull`], and the revision is leased from the instant it is there: under a limit that others
+/// fill, it could be evicted before its first use.
+///
+/// # Errors
+/// As [`pull`].
+pub async fn pull_and_hold(
+    store: Arc<Store>,
+    client: &Client,
+    request: &PullRequest,
+    progress: &Arc<PullProgress>,
+) -> Result<(Pulled, Lease), PullError> {
     store.check_writable()?;
     let listing = Arc::new(list(client, request, progress).await?);
     let pull = Pull { store, client, request, progress, listing };
-    pull.run().await
+    let mut tries = 0;
+    loop {
+        match pull.run().await {
+            // What was all here was evicted before it could be held.
+            Err(PullError::Store(StoreError::NotFound { .. })) if tries < TRIES => tries += 1,
+            done => return done,
+        }
+    }
 }
 
 impl Pull<'_> {
-    async fn run(&self) -> Result<Pulled, PullError> {
+    async fn run(&self) -> Result<(Pulled, Lease), PullError> {
         let here = self.look().await?;
         if here.is_complete(&self.listing) {
             return self.point(here).await;
@@ -94,7 +117,7 @@ impl Pull<'_> {
         }
     }
 
-    async fn fetch(&self, name: &str, missing: &mut Missing) -> Result<Pulled, PullError> {
+    async fn fetch(&self, name: &str, missing: &mut Missing) -> Result<(Pulled, Lease), PullError> {
         let import = Arc::new(self.begin(name, missing).await?);
         // What another process did while this one waited.
         let here = self.look().await?;
@@ -117,7 +140,8 @@ impl Pull<'_> {
         };
         let fetched = fetch(order, &import, self.progress).await?;
         self.progress.set_stage(Stage::Publishing);
-        Ok(Pulled { evicted, ..self.publish(import, staged, fetched).await? })
+        let (pulled, lease) = self.publish(import, staged, fetched).await?;
+        Ok((Pulled { evicted, ..pulled }, lease))
     }
 
     async fn look(&self) -> Result<Here, PullError> {
@@ -128,14 +152,14 @@ impl Pull<'_> {
     }
 
     /// All is here: only the ref is to be set.
-    async fn point(&self, here: Here) -> Result<Pulled, PullError> {
+    async fn point(&self, here: Here) -> Result<(Pulled, Lease), PullError> {
         let Some((revision, _)) = here.base else {
             return Err(PullError::Stopped { what: "a revision went away".to_owned() });
         };
         let (store, listing) = (self.store.clone(), self.listing.clone());
         let set = revision.clone();
-        blocking(move || point(&store, &listing, &set)).await?;
-        Ok(self.pulled(revision))
+        let lease = blocking(move || point(&store, &listing, &set)).await?;
+        Ok((self.pulled(revision), lease))
     }
 
     fn pulled(&self, revision: Resolved) -> Pulled {
@@ -218,10 +242,11 @@ impl Pull<'_> {
         import: Arc<Import>,
         staged: Staged,
         fetched: Vec<Fetched>,
-    ) -> Result<Pulled, PullError> {
+    ) -> Result<(Pulled, Lease), PullError> {
         let (store, listing) = (self.store.clone(), self.listing.clone());
         let model = self.request.model.clone();
         let publishing = move || publish(&store, &model, &listing, import, staged, fetched);
-        Ok(self.pulled(blocking(publishing).await?))
+        let (revision, lease) = blocking(publishing).await?;
+        Ok((self.pulled(revision), lease))
     }
 }

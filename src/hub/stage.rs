@@ -16,7 +16,7 @@ use crate::model::{FilePath, Manifest, ManifestFile, ModelId};
 use crate::space::{Gone, TRIES, make_room};
 use crate::store::import::{Import, Learned};
 use crate::store::partial::{self, LIST, List, ListedFile};
-use crate::store::{Resolved, Store};
+use crate::store::{Lease, Resolved, Store};
 
 /// What a pull works on: each upstream digest once, with a file that has it, and how many have.
 pub(super) type Files = BTreeMap<Upstream, (RemoteFile, u64)>;
@@ -194,7 +194,7 @@ pub(super) fn publish(
     import: Arc<Import>,
     mut staged: Staged,
     fetched: Vec<Fetched>,
-) -> Result<Resolved, PullError> {
+) -> Result<(Resolved, Lease), PullError> {
     let mut learned = Learned::default();
     for file in fetched {
         let part = import.dir().open_file(partial::part_name(&file.upstream), Open::Read)?;
@@ -218,15 +218,15 @@ pub(super) fn publish(
     learned.aliases = staged.blobs.clone();
     let manifest = manifest(model, listing, &staged)?;
     let refs: Vec<_> = listing.reference.iter().cloned().collect();
-    let name = import.publish(store, &manifest, &learned, &refs, crate::store::now())?;
+    let (name, lease) = import.publish(store, &manifest, &learned, &refs, crate::store::now())?;
     tidy(import.dir(), staged.files.keys())?;
     // S5
     drop(import);
     let revision = manifest.revision(name);
     let all = store.revisions_of(model)?;
-    all.into_iter().find(|known| known.revision == revision).ok_or_else(|| {
-        StoreError::NotFound { spec: format!("{model}@{}", revision.short()) }.into()
-    })
+    let found = all.into_iter().find(|known| known.revision == revision);
+    let spec = || format!("{model}@{}", revision.short());
+    Ok((found.ok_or_else(|| StoreError::NotFound { spec: spec() })?, lease))
 }
 
 fn manifest(model: &ModelId, listing: &Listing, staged: &Staged) -> Result<Manifest, PullError> {
@@ -257,7 +257,8 @@ pub(super) fn point(
     store: &Store,
     listing: &Listing,
     revision: &Resolved,
-) -> Result<(), PullError> {
+) -> Result<Lease, PullError> {
+    let lease = store.lease(revision)?;
     store.point(revision, listing.reference.as_ref())?;
     let name = partial::dir_name(&revision.model, &listing.commit);
     if store.pull_dir(&name)?.is_some()
@@ -265,7 +266,7 @@ pub(super) fn point(
     {
         tidy(import.dir(), listing.selected.iter().map(|file| &file.upstream))?;
     }
-    Ok(())
+    Ok(lease)
 }
 
 /// Removes the parts of what is published. Others, of a pull of other files, stay.

@@ -68,11 +68,14 @@ fn plan(store: &Store, error: StoreError) -> Result<(EvictGoal, Evicted)> {
     }
     let all = EvictOptions { dry_run: true, ..EvictOptions::default() };
     let all = evict(store, EvictGoal::MaxBytes(0), all)?;
-    let in_the_way = all
-        .freed
-        .kept
-        .iter()
+    let kept = all.freed.kept.iter();
+    let mut in_the_way: Vec<_> = kept
         .map(|kept| format!("{}@{}: {}", kept.model, kept.revision.short(), kept.why))
         .collect();
+    for partial in store.partials()?.iter().filter(|partial| partial.have > 0) {
+        let name = format!("{}@{}", partial.model, partial.commit.short());
+        let what = if partial.in_use { "is being pulled" } else { "is a partial download" };
+        in_the_way.push(format!("{name}: it {what} of {} bytes", partial.have));
+    }
     Err(StoreError::OverLimit { path, required, available, short, in_the_way })
 }

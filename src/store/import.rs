@@ -9,9 +9,9 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::index::{BlobState, RevisionId, RevisionRow};
+use super::index::{BlobState, RevisionRow};
 use super::layout::Layout;
-use super::{Result, Store, partial};
+use super::{Lease, Result, Store, partial};
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Upstream};
 use crate::error::{SourceError, StoreError};
@@ -176,7 +176,7 @@ impl Import {
     }
 
     /// S2 to S4: publishes the staged blobs as a revision, and sets `refs` to it. The revision may
-    /// be there with a part of these files.
+    /// be there with a part of these files. It is leased from the instant it appears.
     pub fn publish(
         &self,
         store: &Store,
@@ -184,7 +184,7 @@ impl Import {
         learned: &Learned,
         refs: &[RefName],
         now: i64,
-    ) -> Result<BlobHash> {
+    ) -> Result<(BlobHash, Lease)> {
         // From now on what was staged is counted with the blobs.
         self.release()?;
         let source = |source| SourceError::Manifest { path: self.dir.path().into(), source };
@@ -219,12 +219,12 @@ impl Import {
         }
 
         let row = RevisionRow::new(manifest, name, now);
-        self.commit(store, &row, &blobs, &healed, learned, refs)?; // S4
+        let lease = self.commit(store, &row, &blobs, &healed, learned, refs)?; // S4
         store.note_refs(&row.model, &row.revision, refs);
         store.touch(&name);
         // Should, not must: what fails here is found by a look at the view.
         let _ = store.relink_views(&healed.into_iter().collect::<Vec<_>>());
-        Ok(name)
+        Ok((name, lease))
     }
 
     /// Puts what was sealed as `blob` in the place of its damaged file: I1's exception. False when the
@@ -321,7 +321,7 @@ impl Import {
         healed: &HashMap<BlobHash, (u64, u64)>,
         learned: &Learned,
         refs: &[RefName],
-    ) -> Result<RevisionId> {
+    ) -> Result<Lease> {
         let index = store.index();
         let writer = index.begin_write()?;
         self.layout.check_still_there()?;
@@ -362,11 +362,12 @@ impl Import {
             for name in refs {
                 writer.set_ref(&row.model, name, id)?;
             }
-            Ok(id)
+            Ok(())
         };
-        let id = write().map_err(|e| index.error(e))?;
+        write().map_err(|e| index.error(e))?;
+        let lease = store.lease_to_be(&row.manifest)?;
         writer.commit().map_err(|e| index.error(e))?;
-        Ok(id)
+        Ok(lease)
     }
 
     /// A look at a published file; one that a collector took since S2 is linked again.

@@ -171,7 +171,7 @@ impl Store {
             return Err(StoreError::Cancelled);
         }
         let refs = [options.reference.clone()];
-        let name = import.publish(self, &manifest, &results.learned, &refs, now())?;
+        let (name, _lease) = import.publish(self, &manifest, &results.learned, &refs, now())?;
         if options.take == Take::Move {
             remove_sources(&*self.layout.fs, &sources)?;
         }

@@ -58,6 +58,17 @@ impl Store {
         Ok(Lease { manifest: file })
     }
 
+    /// A lease on a revision that the caller's transaction is about to make: nobody can remove it
+    /// between the commit and the caller's first use.
+    pub(super) fn lease_to_be(&self, manifest: &BlobHash) -> Result<Lease> {
+        let file = self.layout.manifests.open_file(manifest.to_string(), Open::Read)?;
+        // Removers take theirs inside a transaction; others only look.
+        if !lock::wait(&file, LockKind::Shared, PATIENCE)? {
+            return Err(StoreError::Busy { path: file.path().into(), waited: PATIENCE });
+        }
+        Ok(Lease { manifest: file })
+    }
+
     /// Whether a running process holds a lease on the revision.
     pub(crate) fn is_leased(&self, revision: &Resolved) -> Result<bool> {
         for manifest in self.manifests_of(revision)? {

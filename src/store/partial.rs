@@ -192,7 +192,11 @@ impl Store {
             let Ok(dir) = self.layout.staging.open_dir(&entry.name) else { continue };
             let Some(list) = read_list(&dir) else { continue };
             let mut last_change = 0;
-            for entry in dir.list()? {
+            let entries = match dir.list() {
+                Err(e) if e.is_not_found() => continue, // it came to its end just now
+                entries => entries?,
+            };
+            for entry in entries {
                 if entry.name != LOCK
                     && let Ok(stat) = dir.stat(&entry.name)
                 {

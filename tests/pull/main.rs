@@ -17,6 +17,7 @@ mod proxy;
 mod tls;
 
 mod config;
+mod crowd;
 mod death;
 mod full_disk;
 mod kills;

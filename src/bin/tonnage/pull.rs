@@ -131,8 +131,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let events = args.events.then_some(&context.out);
-    let pulled = drive(context, args.jobs, events, async |progress| {
-        hub::pull(store.clone(), &client, &request, progress).await
+    // Held until its views are made.
+    let (pulled, _lease) = drive(context, args.jobs, events, async |progress| {
+        hub::pull_and_hold(store.clone(), &client, &request, progress).await
     })?;
     rm::tell_evicted(context, &pulled.evicted);
     let report = Report::pulled(&pulled, began);
