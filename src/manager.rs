@@ -44,7 +44,7 @@ use crate::model::ModelSpec;
 use crate::open::{OpenModel, Trust};
 use crate::progress::Progress;
 use crate::space::{self, EvictGoal, EvictOptions, Evicted, Freed, RemoveOptions};
-use crate::store::{Access, Listed, Store, now};
+use crate::store::{Access, Limits, Listed, Store, now};
 use crate::views::{self, ViewOptions};
 
 pub use group::DownloadGroup;
@@ -101,6 +101,13 @@ impl ModelManager {
     #[must_use]
     pub fn store(&self) -> &Arc<Store> {
         &self.inner.store
+    }
+
+    /// Keeps the store within `limits` from now on: downloads evict what has not been used for the
+    /// longest time when they need its room, and fail with [`ManagerError::InsufficientSpace`] when
+    /// that is not enough.
+    pub fn set_limits(&self, limits: Limits) {
+        self.inner.store.set_limits(limits);
     }
 
     /// Whether the store has this model, or this revision of it. It may have been pulled with some

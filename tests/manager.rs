@@ -23,6 +23,7 @@ use tonnage::hub::{Config, Proxy, PullRequest, Retry, Selection};
 use tonnage::manager::{DownloadTask, ModelManager};
 use tonnage::model::{ModelId, ModelSpec};
 use tonnage::open::Trust;
+use tonnage::store::Limits;
 
 const MIB: usize = 1 << 20;
 const SIZE: usize = 48 * MIB + 5;
@@ -451,6 +452,19 @@ fn several_models_come_as_one_and_are_kept_and_removed() {
     let evicted = bench.manager.evict_to_fit(size - 1).unwrap();
     assert_eq!((evicted.freed.gone.len(), evicted.before), (1, size));
     assert_eq!(evicted.after, bench.manager.cache_size().unwrap());
+    // A limit that one of them has to go for.
+    let limit = |bytes| {
+        let limits = Limits { max_bytes: Some(bytes), low_percent: 100, ..Limits::default() };
+        bench.manager.set_limits(limits);
+    };
+    limit(bench.manager.cache_size().unwrap() + MIB as u64 / 2);
+    let pulled = wait(bench.manager.download(model("org/b")).result()).unwrap();
+    assert_eq!(pulled.evicted.len(), 1);
+    limit(1);
+    bench.hub.repo(Kind::Model, "org/g").commit(&[Entry::lfs("model.bin", bytes(9, MIB))]);
+    let full = wait(bench.manager.download(model("org/g")).result()).unwrap_err();
+    assert!(matches!(full, ManagerError::InsufficientSpace { .. }), "{full}");
+    assert_eq!(full.kind(), ErrorKind::NoSpace);
     let kept = bench.manager.cached_models().unwrap().pop().unwrap();
     let kept = bench.manager.store().resolve(&kept.model.clone().into()).unwrap();
     bench.manager.store().set_pinned(&kept, true).unwrap();

@@ -152,6 +152,36 @@ fn du_counts_shared_bytes_once() {
 }
 
 #[test]
+fn du_of_one_model_tells_with_whom_it_shares_and_what_its_removal_frees() {
+    let home = Home::with_models();
+    let object = home.json(&["du", "org/b"]);
+    let names = [
+        "apparent",
+        "exclusive",
+        "freed_if_removed",
+        "model",
+        "physical",
+        "revision",
+        "shared",
+        "shared_with",
+    ];
+    assert_eq!(fields(&object), names);
+    assert_eq!((&object["exclusive"], &object["shared"]), (&json!(300_000), &json!(100_002)));
+    assert_eq!(object["shared_with"][0]["model"], "org/a");
+    assert_eq!(object["shared_with"][0]["bytes"], 100_002);
+    let said = home.ok(["du", "org/b"]);
+    assert!(said.contains("org/a") && said.contains("removal"), "{said}");
+    assert_eq!(home.json(&["rm", "org/b", "--now"])["freed_bytes"], object["freed_if_removed"]);
+    assert_eq!(home.json(&["du", "org/a"])["shared_with"], json!([]));
+    // What a link outside the store keeps does not come back.
+    let before = home.json(&["du", "org/a"])["freed_if_removed"].as_u64().unwrap();
+    home.ok(["checkout", "org/a", "out"]);
+    let after = home.json(&["du", "org/a"])["freed_if_removed"].as_u64().unwrap();
+    assert!(before - after >= 2_500_000, "{before}, {after}");
+    home.fails(&["du", "org/typo"], 3, "not_found");
+}
+
+#[test]
 fn why_names_who_needs_a_blob_and_where_it_is_shown() {
     let home = Home::with_models();
     home.ok(["checkout", "org/b", "out"]);
