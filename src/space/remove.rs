@@ -66,6 +66,8 @@ pub struct Freed {
     pub partials: Vec<Partial>,
     /// Blobs that went.
     pub blobs: u64,
+    /// What failed, in words. Everything else was done; a collection does the rest.
+    pub failures: Vec<String>,
 }
 
 /// Removes `revisions`, and collects what only they needed or keeps it for a time.
@@ -107,6 +109,7 @@ pub(super) fn carry_out(store: &Store, order: &Order, options: RemoveOptions) ->
             Removal::Leased => freed.keep(revision, "a running process uses it".to_owned()),
             Removal::Removed => gone.push(revision),
             Removal::Gone => {}
+            Removal::Failed(why) => freed.failures.push(why),
         }
     }
     freed.gone = gone.iter().map(|one| Gone::new(&one.model, &one.revision)).collect();
@@ -119,12 +122,21 @@ pub(super) fn carry_out(store: &Store, order: &Order, options: RemoveOptions) ->
         }
         return forecast(store, order, &gone, options, freed);
     }
+    // One failure does not hide what was done.
     for model in models {
-        freed.freed_bytes += store.remove_partials(Some(model))?;
+        match store.remove_partials(Some(model)) {
+            Ok(bytes) => freed.freed_bytes += bytes,
+            Err(e) => freed.failures.push(e.to_string()),
+        }
     }
-    if let Some(collected) = collect(store, true)? {
-        freed.freed_bytes += collected.freed_bytes;
-        freed.blobs = collected.blobs;
+    match collect(store, true) {
+        Ok(collected) => {
+            let collected = collected.unwrap_or_default();
+            freed.freed_bytes += collected.freed_bytes;
+            freed.blobs = collected.blobs;
+        }
+        Err(e) if freed.gone.is_empty() && freed.purged.is_empty() => return Err(e),
+        Err(e) => freed.failures.push(e.to_string()),
     }
     if !options.keep.is_zero() {
         let mut ledger = Ledger::new(store)?;

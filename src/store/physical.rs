@@ -24,10 +24,19 @@ impl Store {
     pub(crate) fn physical(&self) -> Result<u64> {
         let layout = &self.layout;
         let mut walk = Walk::default();
-        walk.below(&layout.root, Some(layout.blobs.path().file_name().unwrap_or_default()))?;
+        // The index beside the files: each takes about as long as the other.
+        let (walked, known) = std::thread::scope(|scope| {
+            let known = || std::thread::Builder::new().spawn_scoped(scope, || known(self)).ok();
+            let known = if self.threads > 1 { known() } else { None };
+            let blobs = layout.blobs.path().file_name().unwrap_or_default();
+            let walked = walk.below(&layout.root, Some(blobs));
+            let known = known.and_then(|thread| thread.join().ok());
+            (walked, known.unwrap_or_else(|| self::known(self)))
+        });
+        walked?;
         let of_blobs = layout.blobs.stat_self()?;
         walk.bytes += of_blobs.allotted;
-        match known(self)? {
+        match known? {
             Some(blobs) => {
                 if !walk.linked.is_empty() {
                     // Views have links of blobs.

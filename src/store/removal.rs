@@ -14,7 +14,7 @@ use crate::model::RefName;
 const BATCH: usize = 128;
 
 /// Whether a revision could be removed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Removal {
     Removed,
     /// A running process holds a lease.
@@ -23,6 +23,8 @@ pub(crate) enum Removal {
     Pinned,
     /// Somebody else removed it.
     Gone,
+    /// Its manifest cannot be read or locked. The others' can.
+    Failed(String),
 }
 
 /// How revisions are removed.
@@ -55,9 +57,9 @@ impl Store {
         for revision in revisions {
             // What goes to the trash keeps its edges.
             let named = if how.until.is_some() {
-                Vec::new()
+                Ok(Vec::new())
             } else {
-                self.blobs_of(&revision.manifest, revision.id)?
+                self.blobs_of(&revision.manifest, revision.id)
             };
             blobs.push(named);
         }
@@ -67,6 +69,13 @@ impl Store {
         let mut removed = Vec::new();
         let mut removals = Vec::new();
         for (revision, blobs) in revisions.iter().zip(&blobs) {
+            let blobs = match blobs {
+                Ok(blobs) => blobs,
+                Err(e) => {
+                    removals.push(Removal::Failed(e.to_string()));
+                    continue;
+                }
+            };
             let removal = self.can_go(&writer, revision, how.even_pinned, &mut locks)?;
             if removal == Removal::Removed {
                 let refs = match how.until {
@@ -104,8 +113,11 @@ impl Store {
         }
         let former = writer.former(revision.id).map_err(error)?;
         for manifest in former.iter().chain([&revision.manifest]) {
-            let Some(lock) = self.lock_out_leases(manifest)? else { return Ok(Removal::Leased) };
-            locks.push(lock);
+            match self.lock_out_leases(manifest) {
+                Ok(Some(lock)) => locks.push(lock),
+                Ok(None) => return Ok(Removal::Leased),
+                Err(e) => return Ok(Removal::Failed(e.to_string())),
+            }
         }
         Ok(Removal::Removed)
     }

@@ -70,7 +70,9 @@ impl Store {
 
     /// Whether `bytes` more would keep within the limits now.
     pub(crate) fn check_limits(&self, bytes: u64) -> Result<()> {
-        check(self, self.limits(), bytes, self.reserved_by_others("")?)
+        let mut need = Need::default();
+        need.add(bytes);
+        check(self, self.limits(), need, self.reserved_by_others("")?)
     }
 
     /// Bytes that running imports, but for `own`, may yet write.
@@ -99,9 +101,9 @@ impl Import {
     /// [`StoreError::OverLimit`] when that would be more than the store's limits allow,
     /// [`StoreError::NoSpace`] when the disk has less.
     pub fn reserve(&self, store: &Store, files: impl Iterator<Item = u64>) -> Result<()> {
-        let blocks = |size: u64| size.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
-        let bytes = files.map(blocks).fold(0, u64::saturating_add);
-        if bytes == 0 {
+        let mut need = Need::default();
+        files.for_each(|size| need.add(size));
+        if need.bytes == 0 {
             return self.release();
         }
         let limits = store.limits();
@@ -111,8 +113,8 @@ impl Import {
             return Err(StoreError::Busy { path: staging.path().into(), waited: PATIENCE });
         }
         let others = store.reserved_by_others(self.name())?;
-        check(store, limits, bytes, others)?;
-        let all = bytes.saturating_add(written(self.dir())?).to_string();
+        check(store, limits, need, others)?;
+        let all = need.allotted.saturating_add(written(self.dir())?).to_string();
         // Beside, then renamed: whoever looks sees the old number or the new one.
         let aside = format!("{RESERVED}.new");
         let file = self.dir().open_file(&aside, Open::Ensure)?;
@@ -127,15 +129,31 @@ impl Import {
     }
 }
 
-/// Whether `bytes` more fit beside what `others` may yet write.
-fn check(store: &Store, limits: Limits, bytes: u64, others: u64) -> Result<()> {
+/// What files need of the disk.
+#[derive(Clone, Copy, Default)]
+struct Need {
+    bytes: u64,
+    /// The same in whole blocks.
+    allotted: u64,
+}
+
+impl Need {
+    fn add(&mut self, size: u64) {
+        let blocks = size.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(size);
+        self.allotted = self.allotted.saturating_add(blocks);
+    }
+}
+
+/// Whether `need` fits beside what `others` may yet write.
+fn check(store: &Store, limits: Limits, need: Need, others: u64) -> Result<()> {
     let path = store.path();
     let mut short = 0;
     let mut available = u64::MAX;
     if let Some(max) = limits.max_bytes {
         let taken = store.physical()?.saturating_add(others).saturating_add(ALONG);
         available = max.saturating_sub(taken);
-        short = taken.saturating_add(bytes).saturating_sub(max);
+        short = taken.saturating_add(need.allotted).saturating_sub(max);
     }
     let room = store.layout.root.room()?;
     if room.total == 0 {
@@ -145,15 +163,14 @@ fn check(store: &Store, limits: Limits, bytes: u64, others: u64) -> Result<()> {
         }
     } else {
         let free = room.available.saturating_sub(others).saturating_sub(limits.min_free_bytes);
-        if limits.are_none() && bytes > free {
-            return Err(StoreError::NoSpace {
-                path: path.into(),
-                required: bytes,
-                available: free,
-            });
+        if limits.are_none() && need.bytes > free {
+            let (path, required) = (path.into(), need.bytes);
+            return Err(StoreError::NoSpace { path, required, available: free });
         }
-        let needed = bytes.saturating_add(others).saturating_add(limits.min_free_bytes);
-        short = short.max(needed.saturating_sub(room.available));
+        if !limits.are_none() {
+            let all = need.allotted.saturating_add(others).saturating_add(limits.min_free_bytes);
+            short = short.max(all.saturating_sub(room.available));
+        }
         available = available.min(free);
     }
     if short == 0 {
@@ -161,7 +178,7 @@ fn check(store: &Store, limits: Limits, bytes: u64, others: u64) -> Result<()> {
     }
     Err(StoreError::OverLimit {
         path: path.into(),
-        required: bytes,
+        required: need.bytes,
         available,
         short,
         in_the_way: Vec::new(),

@@ -51,8 +51,16 @@ fn the_least_recently_used_go_first_and_only_until_it_fits() {
     home.ok(["path", "org/old"]);
     let most = (physical(&home) - 1).to_string();
     let plan = home.json(&["evict", "--max-size", &most, "--dry-run"]);
-    let names =
-        ["evicted", "freed_bytes", "kept", "purged", "size_after", "size_before", "trashed_bytes"];
+    let names = [
+        "evicted",
+        "failures",
+        "freed_bytes",
+        "kept",
+        "purged",
+        "size_after",
+        "size_before",
+        "trashed_bytes",
+    ];
     assert_eq!(fields(&plan), names);
     assert_eq!(models(&plan["evicted"]), ["org/mid"]);
     assert_eq!(plan["size_before"], physical(&home));

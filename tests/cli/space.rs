@@ -23,7 +23,10 @@ fn a_dry_run_of_rm_agrees_with_the_real_one() {
     home.ok(["path", "org/a"]);
     for model in ["org/a", "org/b"] {
         let plan = home.json(&["rm", model, "--dry-run"]);
-        assert_eq!(fields(&plan), ["evicted", "freed_bytes", "kept", "purged", "trashed_bytes"]);
+        assert_eq!(
+            fields(&plan),
+            ["evicted", "failures", "freed_bytes", "kept", "purged", "trashed_bytes"]
+        );
         assert_eq!(home.json(&["ls", model])["models"].as_array().unwrap().len(), 1);
         assert!(home.ok(["rm", model, "--dry-run"]).contains("would remove"));
         assert_eq!(plan, home.json(&["rm", model]), "{model}");
@@ -100,7 +103,16 @@ fn a_dry_run_of_gc_agrees_with_the_real_one() {
     let plan = home.json(&["gc", "--dry-run"]);
     assert_eq!(
         fields(&plan),
-        ["blobs", "evicted", "freed_bytes", "imports", "kept", "purged", "trashed_bytes"]
+        [
+            "blobs",
+            "evicted",
+            "failures",
+            "freed_bytes",
+            "imports",
+            "kept",
+            "purged",
+            "trashed_bytes"
+        ]
     );
     assert!(home.ok(["gc", "--dry-run"]).starts_with("would free "));
     assert_eq!(plan["blobs"], 1);
@@ -205,4 +217,28 @@ fn why_knows_no_blob_from_no_hash() {
     for bad in ["abc", "weights", "sha256:12", "sha256:", ""] {
         home.fails(&["why", bad], 2, "usage");
     }
+}
+
+#[test]
+fn one_failure_does_not_hide_what_was_done() {
+    let home = Home::with_models();
+    let blob = home.blob("org/a", "weights.bin");
+    // Not even root can unlink it then.
+    let immutable = |how: &str| {
+        let done = std::process::Command::new("chattr").arg(how).arg(&blob).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    if !immutable("+i") {
+        println!("SKIPPED: this file system or user has no immutable files");
+        return;
+    }
+    let object = home.json_exit(&["rm", "org/a", "org/b", "--now"], 1);
+    assert!(immutable("-i"));
+    assert_eq!(object["evicted"].as_array().unwrap().len(), 2, "{object}");
+    let failure = object["failures"][0].as_str().unwrap();
+    assert!(failure.contains(blob.to_str().unwrap()), "{failure}");
+    assert_eq!(home.json(&["ls"])["models"], json!([]));
+    home.json(&["gc"]);
+    assert_eq!(home.names("blobs"), [""; 0]);
+    home.is_whole();
 }

@@ -64,7 +64,7 @@ fn a_dry_run_says_what_goes_to_the_trash_and_what_comes_back_now() {
     for options in [&["rm", "org/a"][..], &["rm", "org/b", "--now"]] {
         let plan = home.json(&[options, &["--dry-run"]].concat());
         assert_eq!(plan, home.json(options), "{options:?}");
-        let names = ["evicted", "freed_bytes", "kept", "purged", "trashed_bytes"];
+        let names = ["evicted", "failures", "freed_bytes", "kept", "purged", "trashed_bytes"];
         assert_eq!(fields(&plan), names);
         let trashed = number(&plan, "trashed_bytes");
         assert_eq!(trashed > 0, !options.contains(&"--now"), "{plan}");

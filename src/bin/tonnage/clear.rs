@@ -45,7 +45,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let evicted = evict(&store, EvictGoal::Everything, options)?;
     context.out.summary(&evict::to_json(&evicted), || evict::describe(&evicted, args.dry_run));
     evict::tell_kept(context, &evicted);
-    Ok(Exit::Done)
+    Ok(rm::tell_failures(context, &evicted.freed))
 }
 
 /// Asks the person at the terminal; without one nobody can be asked.

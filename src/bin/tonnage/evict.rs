@@ -66,6 +66,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let evicted = evict(&store, goal, EvictOptions { dry_run: args.dry_run, keep })?;
     context.out.summary(&to_json(&evicted), || describe(&evicted, args.dry_run));
     tell_kept(context, &evicted);
+    let end = rm::tell_failures(context, &evicted.freed);
     match goal {
         EvictGoal::MaxBytes(most) if evicted.missed(goal) => {
             context.out.hint(&format!(
@@ -75,7 +76,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             ));
             Ok(Exit::Failed(ErrorKind::NoSpace))
         }
-        _ => Ok(Exit::Done),
+        _ => Ok(end),
     }
 }
 

@@ -35,6 +35,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         "purged": [],
         "freed_bytes": collected.freed_bytes,
         "trashed_bytes": 0,
+        "failures": [],
         "kept": [],
         "blobs": collected.blobs,
         "imports": collected.imports,

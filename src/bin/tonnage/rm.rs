@@ -33,6 +33,18 @@ pub fn keep_of(settings: &Settings) -> Duration {
     settings.trash.unwrap_or(KEEP)
 }
 
+/// Says what failed while everything else was done, and how the command ends for that.
+pub fn tell_failures(context: &Context, freed: &Freed) -> Exit {
+    for failure in &freed.failures {
+        context.out.note(failure);
+    }
+    if freed.failures.is_empty() {
+        return Exit::Done;
+    }
+    context.out.hint("everything else was done; `tonnage gc` does the rest when that is mended");
+    Exit::Partly
+}
+
 /// Says what went so that something else has room.
 pub fn tell_evicted(context: &Context, gone: &[Gone]) {
     for gone in gone {
@@ -93,8 +105,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         let verb = if args.dry_run { "remove" } else { "removed" };
         lines(&freed, args.dry_run, verb) + &sum(&freed, args.dry_run) + "\n"
     });
+    let end = tell_failures(context, &freed);
     if freed.kept.is_empty() {
-        return Ok(Exit::Done);
+        return Ok(end);
     }
     for kept in &freed.kept {
         let name = listing::name(&kept.model, &kept.revision);
@@ -156,6 +169,7 @@ pub fn to_json(freed: &Freed) -> Value {
         "purged": names(&freed.purged),
         "freed_bytes": freed.freed_bytes,
         "trashed_bytes": freed.trashed_bytes,
+        "failures": freed.failures,
         "kept": freed.kept.iter()
             .map(|kept| json!({ "model": kept.model, "revision": kept.revision, "why": kept.why }))
             .collect::<Vec<_>>(),
