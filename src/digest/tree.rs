@@ -128,6 +128,13 @@ impl GroupHasher {
     }
 }
 
+/// The chaining value of the group `bytes` at `offset`. `None` when there can be no such group.
+pub(crate) fn chaining_value(offset: u64, bytes: &[u8]) -> Option<Cv> {
+    let mut hasher = GroupHasher::new(offset).ok()?;
+    hasher.update(bytes).ok()?;
+    hasher.finish().ok()
+}
+
 /// Merges the chaining values of all groups of a file, in file order, into
 /// the file's ordinary BLAKE3 hash.
 ///

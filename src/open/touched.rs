@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::digest::BlobHash;
-use crate::digest::tree::{Cv, GROUP, GroupHasher, group_count, root_from_groups};
+use crate::digest::tree::{Cv, GROUP, chaining_value, group_count, root_from_groups};
 
 /// Which groups of a file are verified.
 #[derive(Debug)]
@@ -91,10 +91,4 @@ impl Touched {
 
 fn part<'b>(bytes: &'b [u8], range: &Range<u64>) -> Option<&'b [u8]> {
     bytes.get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
-}
-
-fn chaining_value(offset: u64, group: &[u8]) -> Option<Cv> {
-    let mut hasher = GroupHasher::new(offset).ok()?;
-    hasher.update(group).ok()?;
-    hasher.finish().ok()
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use super::source::{Elsewhere, Source, in_directory, in_views};
 use super::{Damaged, Result};
 use crate::digest::BlobHash;
-use crate::digest::tree::{Cv, GROUP, GroupHasher, group_count, root_from_groups};
+use crate::digest::tree::{Cv, GROUP, chaining_value, group_count, root_from_groups};
 use crate::error::StoreError;
 use crate::fs::{File, Open};
 use crate::model::{ManifestFile, ModelSpec};
@@ -242,10 +242,4 @@ fn read(file: &File, bytes: &mut [u8], offset: u64) -> bool {
         }
     }
     true
-}
-
-fn chaining_value(offset: u64, group: &[u8]) -> Option<Cv> {
-    let mut hasher = GroupHasher::new(offset).ok()?;
-    hasher.update(group).ok()?;
-    hasher.finish().ok()
 }

@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Home, fields};
+use crate::support::{Home, fields, models};
 
 /// Three models of half a megabyte each, last used three, two and one days ago.
 fn three() -> Home {
@@ -31,25 +31,12 @@ fn revision(home: &Home, model: &str) -> String {
     home.json(&["show", model])["revision"].as_str().unwrap().to_owned()
 }
 
-fn physical(home: &Home) -> u64 {
-    home.json(&["du"])["physical"].as_u64().unwrap()
-}
-
-fn models(of: &Value) -> Vec<&str> {
-    of.as_array().unwrap().iter().map(|one| one["model"].as_str().unwrap()).collect()
-}
-
-fn here(home: &Home) -> Vec<String> {
-    let listed = home.json(&["ls"]);
-    models(&listed["models"]).into_iter().map(str::to_owned).collect()
-}
-
 #[test]
 fn the_least_recently_used_go_first_and_only_until_it_fits() {
     let home = three();
     // A use makes the oldest the newest.
     home.ok(["path", "org/old"]);
-    let most = (physical(&home) - 1).to_string();
+    let most = (home.physical() - 1).to_string();
     let plan = home.json(&["evict", "--max-size", &most, "--dry-run"]);
     let names = [
         "evicted",
@@ -63,26 +50,26 @@ fn the_least_recently_used_go_first_and_only_until_it_fits() {
     ];
     assert_eq!(fields(&plan), names);
     assert_eq!(models(&plan["evicted"]), ["org/mid"]);
-    assert_eq!(plan["size_before"], physical(&home));
-    assert_eq!(here(&home).len(), 3, "a dry run");
+    assert_eq!(plan["size_before"], home.physical());
+    assert_eq!(home.here().len(), 3, "a dry run");
     assert!(home.ok(["evict", "--max-size", &most, "--dry-run"]).contains("would evict org/mid@"));
     let done = home.json(&["evict", "--max-size", &most]);
     for field in ["evicted", "freed_bytes", "kept", "size_before"] {
         assert_eq!(plan[field], done[field], "{field}");
     }
     // The index gives back some of its pages when it is closed.
-    let (after, now) = (done["size_after"].as_u64().unwrap(), physical(&home));
+    let (after, now) = (done["size_after"].as_u64().unwrap(), home.physical());
     assert!((now..now + 64_000).contains(&after), "{after}, {now}");
-    assert_eq!(here(&home), ["org/new", "org/old"]);
+    assert_eq!(home.here(), ["org/new", "org/old"]);
     home.is_whole();
 }
 
 #[test]
 fn a_store_that_is_as_large_as_it_may_be_fits() {
     let home = three();
-    let most = physical(&home).to_string();
+    let most = home.physical().to_string();
     assert_eq!(home.json(&["evict", "--max-size", &most])["evicted"], json!([]));
-    assert_eq!(here(&home).len(), 3);
+    assert_eq!(home.here().len(), 3);
 }
 
 #[test]
@@ -92,7 +79,7 @@ fn what_was_not_used_for_long_goes() {
     let done = home.json(&["evict", "--older-than", "36h", "--now"]);
     assert_eq!(models(&done["evicted"]), ["org/old", "org/mid"]);
     assert!(done["freed_bytes"].as_u64().unwrap() >= 1_000_000);
-    assert_eq!(here(&home), ["org/new"]);
+    assert_eq!(home.here(), ["org/new"]);
 }
 
 #[test]
@@ -115,7 +102,7 @@ fn what_is_pinned_checked_out_or_in_use_stays_and_the_rest_goes() {
     assert!(ran.stderr.contains("hint: the store is "), "{ran:?}");
     assert_eq!(models(&plan["evicted"]), ["org/free"]);
     assert_eq!(models(&plan["kept"]).len(), 3);
-    assert_eq!(here(&home), ["org/mid", "org/new", "org/old"]);
+    assert_eq!(home.here(), ["org/mid", "org/new", "org/old"]);
     home.is_whole();
 }
 
@@ -125,7 +112,7 @@ fn bytes_that_others_need_are_not_counted_as_freed() {
     // The same weights under another name, pinned: of `old` only its manifest comes back.
     home.ok(["add", "old", "--name", "org/twin"]);
     home.ok(["pin", "org/twin"]);
-    let most = (physical(&home) - 100_000).to_string();
+    let most = (home.physical() - 100_000).to_string();
     let plan = home.json(&["evict", "--max-size", &most, "--dry-run"]);
     assert_eq!(models(&plan["evicted"]), ["org/old", "org/mid"]);
     assert!(plan["freed_bytes"].as_u64().unwrap() < 600_000, "{plan}");
@@ -186,7 +173,7 @@ fn sizes_and_ages_that_make_no_sense_change_nothing() {
     assert_eq!(home.json(&["ls", "org/old"])["models"][0]["pinned"], false);
     // Longer than there have been clocks: nothing is as old.
     assert_eq!(home.json(&["evict", "--older-than", "1000000d"])["evicted"], json!([]));
-    assert_eq!(here(&home).len(), 3);
+    assert_eq!(home.here().len(), 3);
 }
 
 #[test]

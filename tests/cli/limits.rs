@@ -3,9 +3,9 @@
 use std::fs::{self, File};
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::support::{Home, fields};
+use crate::support::{Home, fields, models};
 
 /// So many models of half a megabyte each, the first one the least recently used.
 fn with(count: u8) -> Home {
@@ -30,34 +30,21 @@ fn source(home: &Home, n: u8) {
     home.write(&format!("{n}/weights.bin"), &vec![n + 1; 500_000 + usize::from(n)]);
 }
 
-fn physical(home: &Home) -> u64 {
-    home.json(&["du"])["physical"].as_u64().unwrap()
-}
-
 fn limit(home: &Home, key: &str, value: &str) {
     home.ok(["config", "set", &format!("space.{key}"), value]);
-}
-
-fn models(of: &Value) -> Vec<&str> {
-    of.as_array().unwrap().iter().map(|one| one["model"].as_str().unwrap()).collect()
-}
-
-fn here(home: &Home) -> Vec<String> {
-    let listed = home.json(&["ls"]);
-    models(&listed["models"]).into_iter().map(str::to_owned).collect()
 }
 
 #[test]
 fn what_does_not_fit_evicts_the_least_recently_used() {
     let home = with(3);
-    let most = physical(&home) + 200_000;
+    let most = home.physical() + 200_000;
     limit(&home, "max", &most.to_string());
     limit(&home, "low_mark", "100%");
     source(&home, 3);
     let added = home.json(&["add", "3", "--name", "org/3"]);
     assert_eq!(models(&added["evicted"]), ["org/0"]);
-    assert_eq!(here(&home), ["org/1", "org/2", "org/3"]);
-    assert!(physical(&home) <= most);
+    assert_eq!(home.here(), ["org/1", "org/2", "org/3"]);
+    assert!(home.physical() <= most);
     // The space was needed, so nothing of it is in the trash.
     assert_eq!(home.json(&["ls", "--trash"])["trash"], json!([]));
     source(&home, 4);
@@ -73,16 +60,16 @@ fn what_does_not_fit_evicts_the_least_recently_used() {
 #[test]
 fn a_store_that_is_full_is_emptied_to_the_low_mark() {
     let home = with(4);
-    let most = physical(&home) + 100_000;
+    let most = home.physical() + 100_000;
     limit(&home, "max", &most.to_string());
     limit(&home, "low_mark", "60%");
     source(&home, 4);
     let added = home.json(&["add", "4", "--name", "org/4"]);
     assert_eq!(models(&added["evicted"]), ["org/0", "org/1", "org/2"]);
-    assert!(physical(&home) <= most * 6 / 10);
+    assert!(home.physical() <= most * 6 / 10);
     // A mark that cannot be reached is no reason to evict all that can be.
     limit(&home, "low_mark", "1%");
-    limit(&home, "max", &(physical(&home) + 100_000).to_string());
+    limit(&home, "max", &(home.physical() + 100_000).to_string());
     source(&home, 5);
     let added = home.json(&["add", "5", "--name", "org/5"]);
     assert_eq!(models(&added["evicted"]), ["org/3"]);
@@ -96,15 +83,15 @@ fn when_too_little_can_go_nothing_goes_and_what_is_in_the_way_is_named() {
     let revision = home.json(&["show", "org/2"])["revision"].as_str().unwrap().to_owned();
     let manifest = File::open(home.path("store/manifests").join(revision)).unwrap();
     manifest.lock_shared().unwrap();
-    limit(&home, "max", &(physical(&home) + 100_000).to_string());
+    limit(&home, "max", &(home.physical() + 100_000).to_string());
     home.write("big/weights.bin", &vec![9; 1_200_000]);
-    let before = here(&home);
+    let before = home.here();
     let said = home.fails(&["add", "big", "--name", "org/big"], 5, "no_space");
     for why in ["it is pinned", "a view of it is at", "a running process uses it", "space.max"] {
         assert!(said.contains(why), "{why}: {said}");
     }
     assert!(said.contains("1200000 bytes are needed"), "{said}");
-    assert_eq!(here(&home), before);
+    assert_eq!(home.here(), before);
     assert_eq!(home.names("staging"), [""; 0]);
     // Removing one that may go would do for half a megabyte.
     source(&home, 5);
@@ -116,11 +103,11 @@ fn when_too_little_can_go_nothing_goes_and_what_is_in_the_way_is_named() {
 fn the_trash_makes_room_before_any_model_does() {
     let home = with(3);
     home.ok(["rm", "org/2"]);
-    limit(&home, "max", &(physical(&home) + 100_000).to_string());
+    limit(&home, "max", &(home.physical() + 100_000).to_string());
     limit(&home, "low_mark", "100%");
     source(&home, 3);
     assert_eq!(home.json(&["add", "3", "--name", "org/3"])["evicted"], json!([]));
-    assert_eq!(here(&home), ["org/0", "org/1", "org/3"]);
+    assert_eq!(home.here(), ["org/0", "org/1", "org/3"]);
     home.fails(&["restore", "org/2"], 3, "not_found");
 }
 
@@ -131,7 +118,7 @@ fn what_stays_free_on_the_disk_is_a_limit_too() {
     source(&home, 2);
     let said = home.fails(&["add", "2", "--name", "org/2"], 5, "no_space");
     assert!(said.contains("space.min_free"), "{said}");
-    assert_eq!(here(&home).len(), 2);
+    assert_eq!(home.here().len(), 2);
     home.ok(["config", "unset", "space.min_free"]);
     home.ok(["add", "2", "--name", "org/2"]);
 }
@@ -141,7 +128,7 @@ fn evict_without_a_goal_keeps_to_the_limit() {
     let home = with(3);
     let said = home.fails(&["evict"], 2, "usage");
     assert!(said.contains("space.max"), "{said}");
-    limit(&home, "max", &(physical(&home) - 1).to_string());
+    limit(&home, "max", &(home.physical() - 1).to_string());
     assert_eq!(models(&home.json(&["evict"])["evicted"]), ["org/0"]);
     assert_eq!(home.json(&["evict"])["evicted"], json!([]));
 }
@@ -188,7 +175,7 @@ fn many_processes_never_take_more_than_the_limit_together() {
     for n in 1..13 {
         source(&home, n);
     }
-    let most = physical(&home) + 4 * 520_000 + 300_000;
+    let most = home.physical() + 4 * 520_000 + 300_000;
     limit(&home, "max", &most.to_string());
     let mut pinned = vec![name(0)];
     for _ in 0..3 {
@@ -202,9 +189,9 @@ fn many_processes_never_take_more_than_the_limit_together() {
             let output = add.wait_with_output().unwrap();
             assert!(matches!(output.status.code(), Some(0 | 5)), "{output:?}");
         }
-        assert!(physical(&home) <= most, "{} of {most}", physical(&home));
+        assert!(home.physical() <= most, "{} of {most}", home.physical());
         home.is_whole();
-        let here = here(&home);
+        let here = home.here();
         assert!(pinned.iter().all(|model| here.contains(model)), "{pinned:?}, {here:?}");
         assert!(here.len() > pinned.len() || pinned.len() > 3, "{here:?}");
         // One more that cannot go each time, until little is left to take.

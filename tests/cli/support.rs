@@ -105,10 +105,26 @@ impl Home {
         self.path("store/blobs").join(file["blob"].as_str().unwrap())
     }
 
+    /// Bytes that the store takes on the disk.
+    pub fn physical(&self) -> u64 {
+        self.json(&["du"])["physical"].as_u64().unwrap()
+    }
+
+    /// The models that are listed.
+    pub fn here(&self) -> Vec<String> {
+        let listed = self.json(&["ls"]);
+        models(&listed["models"]).into_iter().map(str::to_owned).collect()
+    }
+
     pub fn is_whole(&self) {
         let found = self.json(&["fsck"]);
         assert_eq!(found["ok"], true, "{found}");
     }
+}
+
+/// The models of a list of revisions.
+pub fn models(of: &Value) -> Vec<&str> {
+    of.as_array().unwrap().iter().map(|one| one["model"].as_str().unwrap()).collect()
 }
 
 /// The names of an object's fields, sorted.

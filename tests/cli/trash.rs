@@ -7,10 +7,6 @@ use serde_json::{Value, json};
 
 use crate::support::{Home, fields};
 
-fn here(home: &Home) -> Vec<String> {
-    names(&home.json(&["ls"])["models"])
-}
-
 fn in_trash(home: &Home) -> Vec<String> {
     names(&home.json(&["ls", "--trash"])["trash"])
 }
@@ -32,7 +28,7 @@ fn what_was_removed_comes_back_as_it_was() {
     home.ok(["path", "org/a"]);
     let said = home.ok(["rm", "org/a"]);
     assert!(said.contains("and 2.5 MB when it leaves the trash"), "{said}");
-    assert_eq!((here(&home), in_trash(&home)), (vec!["org/b".into()], vec!["org/a".into()]));
+    assert_eq!((home.here(), in_trash(&home)), (vec!["org/b".into()], vec!["org/a".into()]));
     assert!(!home.path("store/models/org--a").exists(), "its view goes at once");
     home.fails(&["path", "org/a"], 3, "not_found");
     home.fails(&["verify", "org/a"], 3, "not_found");
@@ -47,7 +43,7 @@ fn what_was_removed_comes_back_as_it_was() {
 
     home.json(&["gc"]);
     assert!(home.ok(["restore", "org/a"]).starts_with("restored org/a@"));
-    assert_eq!((here(&home).len(), in_trash(&home).len()), (2, 0));
+    assert_eq!((home.here().len(), in_trash(&home).len()), (2, 0));
     let after = home.json(&["show", "org/a"]);
     for field in ["revision", "refs", "files", "size", "exclusive"] {
         assert_eq!(before[field], after[field], "{field}");
@@ -104,7 +100,7 @@ fn what_is_evicted_for_its_age_can_be_restored_and_for_space_cannot() {
     assert_eq!(home.json(&["evict", "--older-than", "30d"])["evicted"], json!([]));
     let done = home.json_exit(&["evict", "--max-size", "0"], 5);
     assert_eq!((names(&done["evicted"]).len(), number(&done, "trashed_bytes")), (2, 0));
-    assert_eq!((here(&home).len(), in_trash(&home).len()), (0, 0));
+    assert_eq!((home.here().len(), in_trash(&home).len()), (0, 0));
 }
 
 #[test]
@@ -112,7 +108,7 @@ fn what_comes_anew_is_no_longer_in_the_trash() {
     let home = Home::with_models();
     home.ok(["rm", "org/a"]);
     home.ok(["add", "a", "--name", "org/a", "--revision", "v2"]);
-    assert_eq!((here(&home).len(), in_trash(&home).len()), (2, 0));
+    assert_eq!((home.here().len(), in_trash(&home).len()), (2, 0));
     let said = home.fails(&["restore", "org/a"], 3, "not_found");
     assert!(said.contains("org/a is not in the trash"), "{said}");
     assert_eq!(home.json(&["show", "org/a@v2"])["refs"], json!(["v2"]));
@@ -142,7 +138,7 @@ fn a_new_index_has_what_was_in_the_trash_as_models() {
     home.ok(["rm", "org/a"]);
     fs::remove_file(home.path("store/index.redb")).unwrap();
     home.ok(["fsck", "--rebuild-index"]);
-    assert_eq!((here(&home).len(), in_trash(&home).len()), (2, 0));
+    assert_eq!((home.here().len(), in_trash(&home).len()), (2, 0));
     home.is_whole();
 }
 
@@ -152,7 +148,7 @@ fn clear_asks_and_without_a_terminal_says_so() {
     home.ok(["pin", "org/b"]);
     let said = home.fails(&["clear"], 2, "usage");
     assert!(said.contains("--yes"), "{said}");
-    assert_eq!(here(&home).len(), 2);
+    assert_eq!(home.here().len(), 2);
     let plan = home.json(&["clear", "--dry-run"]);
     let done = home.json(&["clear", "-y"]);
     for field in ["purged", "evicted", "freed_bytes", "trashed_bytes", "kept", "size_before"] {
@@ -162,7 +158,7 @@ fn clear_asks_and_without_a_terminal_says_so() {
         (names(&done["evicted"]), names(&done["kept"])),
         (vec!["org/a".into()], vec!["org/b".into()])
     );
-    assert_eq!(here(&home), ["org/b"]);
+    assert_eq!(home.here(), ["org/b"]);
     // The trash stays, but for --now.
     home.json(&["clear", "--yes"]);
     assert_eq!(in_trash(&home), ["org/a"]);
@@ -171,7 +167,7 @@ fn clear_asks_and_without_a_terminal_says_so() {
     assert!(number(&done, "freed_bytes") >= 2_500_000);
     home.ok(["unpin", "org/b"]);
     home.ok(["clear", "--yes", "--now"]);
-    assert_eq!((here(&home).len(), home.names("blobs").len(), home.names("used").len()), (0, 0, 0));
+    assert_eq!((home.here().len(), home.names("blobs").len(), home.names("used").len()), (0, 0, 0));
     assert_eq!(home.json(&["clear"])["evicted"], json!([]), "nothing to ask about");
     home.is_whole();
 }
