@@ -38,6 +38,8 @@ pub struct Why {
     pub links: u64,
     /// The revisions that need it. Nobody: then the next `gc` takes it.
     pub needed_by: Vec<Need>,
+    /// Revisions in the trash that would need it again.
+    pub in_trash: Vec<(ModelId, Revision)>,
 }
 
 /// Explains what keeps the blob that `text` names: its hash, the first digits of it, or
@@ -48,13 +50,16 @@ pub struct Why {
 pub fn why(store: &Store, text: &str) -> Result<Why> {
     let blob = find(store, text)?;
     let not_found = || StoreError::NotFound { spec: format!("the blob {text}") };
-    let (row, edges) = store.index().read(|reader| {
+    let (row, edges, in_trash) = store.index().read(|reader| {
         let row = reader.blob(&blob)?.filter(|row| row.state == BlobState::Present);
+        let ids = reader.edges(&blob)?;
         let mut needs = Vec::new();
-        for id in reader.edges(&blob)? {
-            needs.extend(reader.revision(id)?.map(|row| (id, row)));
+        for id in &ids {
+            needs.extend(reader.revision(*id)?.map(|row| (*id, row)));
         }
-        Ok((row, needs))
+        let trashed = reader.trashed()?.into_iter().filter(|(id, _)| ids.contains(id));
+        let in_trash: Vec<_> = trashed.map(|(_, one)| (one.row.model, one.row.revision)).collect();
+        Ok((row, needs, in_trash))
     })?;
     let row = row.ok_or_else(not_found)?;
     let views = store.live_views()?;
@@ -78,7 +83,7 @@ pub fn why(store: &Store, text: &str) -> Result<Why> {
         });
     }
     let links = store.layout().blobs.stat(blob.to_string()).map_or(0, |stat| stat.nlink);
-    Ok(Why { blob, size: row.stamp.size, links, needed_by })
+    Ok(Why { blob, size: row.stamp.size, links, needed_by, in_trash })
 }
 
 fn find(store: &Store, text: &str) -> Result<BlobHash> {

@@ -200,7 +200,7 @@ fn why_names_who_needs_a_blob_and_where_it_is_shown() {
     let blob = home.blob("org/a", "sub/shared.bin");
     let name = blob.file_name().unwrap().to_str().unwrap();
     let object = home.json(&["why", name]);
-    assert_eq!(fields(&object), ["blob", "links", "needed_by", "size"]);
+    assert_eq!(fields(&object), ["blob", "in_trash", "links", "needed_by", "size"]);
     assert_eq!((&object["size"], &object["links"]), (&100_000.into(), &2.into()));
     let needs = object["needed_by"].as_array().unwrap();
     assert_eq!(needs.len(), 2);

@@ -42,6 +42,10 @@ fn what_was_removed_comes_back_as_it_was() {
     assert_eq!(number(&du, "exclusive"), 400_002);
 
     home.json(&["gc"]);
+    let blob = blake3::hash(&weights).to_hex().to_string();
+    let why = home.json(&["why", &blob]);
+    assert_eq!((&why["needed_by"], &why["in_trash"][0]["model"]), (&json!([]), &json!("org/a")));
+    assert!(home.ok(["why", &blob]).contains("in the trash; `tonnage restore`"));
     assert!(home.ok(["restore", "org/a"]).starts_with("restored org/a@"));
     assert_eq!((home.here().len(), in_trash(&home).len()), (2, 0));
     let after = home.json(&["show", "org/a"]);

@@ -23,8 +23,8 @@ use crate::text::size;
   tonnage evict                       # until the store keeps to space.max
 
 Whole revisions go, the least recently used first. What is pinned, checked out
-somewhere or used by a running program stays. Adding, pulling, checking out and
-asking for the path of a model are uses.
+somewhere or used by a running program stays. Adding, pulling, checking out,
+leasing, restoring, opening and asking for the path of a model are uses.
 
 With --max-size the space is free at once, and the trash is emptied first. What
 --older-than takes can be brought back by `restore` for 24 hours."
@@ -94,7 +94,7 @@ pub fn to_json(evicted: &Evicted) -> Value {
 pub fn describe(evicted: &Evicted, dry_run: bool) -> String {
     let (verb, takes) = if dry_run { ("evict", "would take") } else { ("evicted", "takes") };
     let (lines, sum) = (rm::lines(&evicted.freed, dry_run, verb), rm::sum(&evicted.freed, dry_run));
-    format!("{lines}{sum}; the store {takes} {}\n", size(evicted.after))
+    format!("{lines}{sum}\nthe store {takes} {}\n", size(evicted.after))
 }
 
 pub fn tell_kept(context: &Context, evicted: &Evicted) {

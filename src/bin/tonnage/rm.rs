@@ -201,7 +201,7 @@ pub fn sum(freed: &Freed, dry_run: bool) -> String {
     let mut text = format!("{bytes} {}", size(freed.freed_bytes));
     if freed.trashed_bytes > 0 {
         let later = size(freed.trashed_bytes);
-        let _ = write!(text, ", and {later} when it leaves the trash");
+        let _ = write!(text, ", and {later} when it leaves the trash; `restore` brings it back");
     }
     text
 }

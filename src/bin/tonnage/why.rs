@@ -43,6 +43,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
             "views": need.views.iter().map(|view| view.to_string_lossy()).collect::<Vec<_>>(),
             "leased": need.leased,
         })).collect::<Vec<_>>(),
+        "in_trash": why.in_trash.iter().map(|(model, revision)| {
+            json!({ "model": model, "revision": revision })
+        }).collect::<Vec<_>>(),
     });
     context.out.result(&object, || describe(&why, &context.out));
     Ok(Exit::Done)
@@ -51,7 +54,12 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 fn describe(why: &Why, out: &Out) -> String {
     let mut text = format!("blob {}\n", out.bold(&why.blob.to_string()));
     let _ = writeln!(text, "{}, {}", size(why.size), count(why.links, "hardlink"));
-    if why.needed_by.is_empty() {
+    for (model, revision) in &why.in_trash {
+        let name = listing::name(model, revision);
+        let _ =
+            writeln!(text, "\n{}\n  in the trash; `tonnage restore` brings it back", plain(&name));
+    }
+    if why.needed_by.is_empty() && why.in_trash.is_empty() {
         text.push_str("\nno revision needs it: the next `tonnage gc` takes it\n");
         return text;
     }
