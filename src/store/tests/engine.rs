@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::fs::sim::SimDisk;
 use crate::progress::Progress;
-use crate::store::{Access, AddOptions, Added, Store, Take};
+use crate::store::{Access, AddOptions, Added, Limits, Store, Take};
 
 pub(super) fn open(disk: &SimDisk) -> Store {
     Store::open_on(disk.process(), Path::new("/store"), Access::Write, 1).unwrap()
@@ -86,4 +86,25 @@ fn adding_the_bytes_again_replaces_a_damaged_blob() {
     assert_eq!(verify().damaged, []);
     assert_eq!(disk.read_file(&blob).unwrap(), vec![7; 3 << 20]);
     assert_eq!(store.fsck().unwrap().problems, []);
+}
+
+#[test]
+fn a_disk_that_tells_of_no_free_space_is_full_only_for_who_wants_some_left() {
+    let disk = SimDisk::new();
+    disk.write_file("/a/weights", &vec![7; 3 << 20]);
+    disk.write_file("/b/weights", &vec![8; 3 << 20]);
+    let store = open(&disk);
+    disk.set_room(0, 0);
+    let copy = |model: &str| AddOptions { take: Take::Copy, ..options(model) };
+    store.add(Path::new("/a"), &copy("org/a"), &Progress::new()).unwrap();
+    let limits = |max_bytes, min_free_bytes| {
+        store.set_limits(Limits { max_bytes, min_free_bytes, ..Limits::default() });
+        store.add(Path::new("/b"), &copy("org/b"), &Progress::new()).map_err(|e| e.to_string())
+    };
+    let said = limits(None, 1).unwrap_err();
+    assert!(said.contains("does not tell how much is free"), "{said}");
+    let said = limits(Some(1 << 20), 0).unwrap_err();
+    assert!(said.contains("3145728 bytes are needed"), "{said}");
+    limits(Some(1 << 30), 0).unwrap();
+    assert_eq!(disk.tree("/store/staging"), [""; 0]);
 }
