@@ -100,7 +100,26 @@ impl World {
                 "HF_ENDPOINT={endpoint} HF_HOME=home HF_HUB_DISABLE_XET=1 hf download bench/model"
             );
             self.against("pull / hf download", &hf);
+            self.verification(&hf);
         }
+    }
+
+    /// All bytes of what was pulled, against `hf cache verify` of what `hf` downloaded.
+    fn verification(&self, download: &str) {
+        let (store, target) = (self.dir.join("store"), self.dir.join("target"));
+        self.pull(fresh(&store), self.hub.url());
+        fs::create_dir_all(fresh(&target)).unwrap();
+        let there =
+            |script: &str| run(&["sh", "-c", &format!("cd '{}' && {script}", text(&target))]);
+        there(download);
+        let verify = download.replace("hf download", "hf cache verify");
+        pair(
+            "verify --full / hf cache verify",
+            self.bytes,
+            3,
+            |_| run(&[TONNAGE, "--store", text(&store), "verify", "--full", "-q"]),
+            |_| there(&verify),
+        );
     }
 
     /// Against what a shell does in an empty directory.
