@@ -6,6 +6,7 @@
 //! uses, [`Dir`] and [`File`], add the path to every error.
 
 pub(crate) mod durable;
+pub(crate) mod extents;
 pub(crate) mod link;
 pub(crate) mod lock;
 pub(crate) mod real;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 
 use crate::digest::stream::{Bytes, Sink};
 use crate::error::FsError;
+use extents::{Disk, Extent};
 
 pub(crate) type Result<T> = std::result::Result<T, FsError>;
 
@@ -120,6 +122,8 @@ pub(crate) trait DirHandle: Send + Sync + fmt::Debug {
     /// An advisory lock on the directory itself; false when somebody else's lock excludes it.
     fn try_lock(&self, kind: LockKind) -> io::Result<bool>;
     fn room(&self) -> io::Result<Room>;
+    /// What sharing parts of files means here.
+    fn disk(&self) -> io::Result<Disk>;
     fn as_any(&self) -> &dyn Any;
 }
 
@@ -138,6 +142,24 @@ pub(crate) trait FileHandle: Send + Sync + fmt::Debug {
     fn set_mtime(&self, mtime_ns: Option<i64>) -> io::Result<()>;
     /// Makes this empty file share all of `source`'s blocks (a reflink).
     fn reflink_from(&self, source: &dyn FileHandle) -> io::Result<()>;
+    /// Has the bytes of this file at `at` share the blocks of `source`'s at `offset`, if they are the
+    /// same. Gives back of how many bytes that is true now.
+    fn share_from(
+        &self,
+        _source: &dyn FileHandle,
+        _offset: u64,
+        _len: u64,
+        _at: u64,
+    ) -> io::Result<u64> {
+        Err(rustix::io::Errno::OPNOTSUPP.into())
+    }
+    /// Where the file's bytes are on the disk.
+    fn extents(&self) -> io::Result<Vec<Extent>> {
+        Err(rustix::io::Errno::OPNOTSUPP.into())
+    }
+    /// Gives what was written to the disk, up to `offset`, without a promise: so the next byte
+    /// begins another extent.
+    fn cut(&self, _from: u64, _to: u64) {}
     /// Tells the kernel that the file will be read once, from front to back.
     fn read_ahead(&self, _offset: u64, _len: u64) {}
     /// An advisory lock; false when somebody else's lock excludes it.
@@ -287,6 +309,10 @@ impl Dir {
     pub fn room(&self) -> Result<Room> {
         self.own("measure", self.raw.room())
     }
+
+    pub fn disk(&self) -> Result<Disk> {
+        self.own("measure", self.raw.disk())
+    }
 }
 
 impl File {
@@ -354,6 +380,18 @@ impl File {
 
     pub fn reflink_from(&self, source: &File) -> Result<()> {
         self.own("reflink", self.raw.reflink_from(&*source.raw))
+    }
+
+    pub fn share_from(&self, source: &File, offset: u64, len: u64, at: u64) -> Result<u64> {
+        self.own("share", self.raw.share_from(&*source.raw, offset, len, at))
+    }
+
+    pub fn extents(&self) -> Result<Vec<Extent>> {
+        self.own("map", self.raw.extents())
+    }
+
+    pub fn cut(&self, from: u64, to: u64) {
+        self.raw.cut(from, to);
     }
 
     pub fn read_ahead(&self, offset: u64, len: u64) {

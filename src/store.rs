@@ -4,6 +4,7 @@
 //! (G0–G3) that the code here cites.
 
 mod catalog;
+pub(crate) mod extents;
 mod fsck;
 mod gc;
 mod holds;
@@ -21,6 +22,7 @@ mod recovery;
 mod relink;
 mod removal;
 mod reserve;
+pub(crate) mod share;
 mod trash;
 mod unlink;
 #[cfg(feature = "hub")]

@@ -77,6 +77,16 @@ impl Format {
         }
     }
 
+    /// The format of a file that begins with these bytes, whatever it is called.
+    #[must_use]
+    pub fn of_bytes(start: &[u8]) -> Option<Self> {
+        if start.starts_with(b"GGUF") {
+            return Some(Self::Gguf);
+        }
+        // A length, and an object.
+        (start.get(6..10) == Some(b"\0\0{\"")).then_some(Self::Safetensors)
+    }
+
     /// The tensors of a file of `len` bytes that begins with `start`, in the order of their bytes.
     ///
     /// # Errors
@@ -108,6 +118,10 @@ impl Format {
 fn invalid(why: impl Into<String>) -> HeaderError {
     HeaderError::Invalid { why: why.into() }
 }
+
+/// No honest file has more tensors: what a header makes us keep must not take the memory of a small
+/// machine.
+const MAX_TENSORS: usize = 1 << 16;
 
 /// The bytes of a tensor of this shape. `None` when its rows are no whole blocks, or it is too large
 /// to exist.

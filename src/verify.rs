@@ -170,7 +170,14 @@ pub(crate) fn hash(
         id: 0,
         len,
         open: Box::new(|| {
-            Ok(Opened { source: Arc::new(file), sink: None, sha256: false, done: Box::new(note) })
+            Ok(Opened {
+                source: Arc::new(file),
+                sink: None,
+                sha256: false,
+                cutting: None,
+                in_order: false,
+                done: Box::new(note),
+            })
         }),
     });
     pool::run(store.threads(), progress.control(), || Ok(job.take())).map_err(failed)?;
@@ -263,6 +270,8 @@ impl<'a> Run<'a> {
             source: Arc::new(file),
             sink: None,
             sha256: false,
+            cutting: None,
+            in_order: false,
             done: Box::new(move |digests| self.done(subject, stamp, digests)),
         })
     }

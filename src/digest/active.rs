@@ -5,6 +5,7 @@ use super::pool::{Cause, Digests, Done, Job, Opened};
 use super::stream::{Bytes, Sink};
 use super::tree::{Cv, GROUP, TreeError, group_count, root_from_groups};
 use crate::digest::{BlobHash, Sha256};
+use crate::segments::{Cutting, Segment, join};
 use sha2::Digest;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,9 @@ pub(crate) struct Active<'a, E> {
     /// Where the next piece starts; `len` or more when all are claimed.
     unclaimed: AtomicU64,
     progress: Mutex<Progress<'a, E>>,
+    pub(crate) cutting: Option<Arc<Cutting>>,
+    /// Its pieces are for the thread that opened it.
+    pub(crate) in_order: bool,
     /// Fed by the one thread that has a file whose bytes must come in order.
     pub(crate) sha256: Option<Mutex<sha2::Sha256>>,
 }
@@ -35,6 +39,8 @@ struct Progress<'a, E> {
     groups: Vec<Cv>,
     /// How many groups are still to be hashed.
     missing: usize,
+    /// Of the pieces that are hashed, in any order.
+    found: Vec<Segment>,
     done: Option<Done<'a, E>>,
 }
 
@@ -48,8 +54,10 @@ impl<'a, E> Active<'a, E> {
         let missing = usize::try_from(group_count(job.len)).map_err(|_| Cause::TooLong)?;
         let mut groups = Vec::new();
         groups.try_reserve_exact(missing).map_err(|_| Cause::TooLong)?;
-        let Opened { source, sink, sha256, done } = (job.open)().map_err(Cause::Caller)?;
-        let progress = Mutex::new(Progress { groups, missing, done: Some(done) });
+        let Opened { source, sink, sha256, cutting, in_order, done } =
+            (job.open)().map_err(Cause::Caller)?;
+        let progress =
+            Mutex::new(Progress { groups, missing, found: Vec::new(), done: Some(done) });
         let unclaimed = AtomicU64::new(0);
         Ok(Arc::new(Self {
             id: job.id,
@@ -58,6 +66,8 @@ impl<'a, E> Active<'a, E> {
             sink,
             unclaimed,
             progress,
+            cutting,
+            in_order: in_order || sha256,
             sha256: sha256.then(Mutex::default),
         }))
     }
@@ -89,6 +99,7 @@ impl<'a, E> Active<'a, E> {
         &self,
         start: u64,
         cvs: &[Cv],
+        found: Vec<Segment>,
     ) -> Result<Option<Completion<'a, E>>, TreeError> {
         let mut progress = lock(&self.progress);
         let first = usize::try_from(start / GROUP).unwrap_or(usize::MAX);
@@ -97,6 +108,7 @@ impl<'a, E> Active<'a, E> {
         progress.groups.resize(filled, [0; 32]);
         let slots = progress.groups.iter_mut().skip(first);
         slots.zip(cvs).for_each(|(slot, cv)| *slot = *cv);
+        progress.found.extend(found);
         progress.missing = progress.missing.saturating_sub(cvs.len());
         if progress.missing > 0 {
             return Ok(None);
@@ -107,7 +119,10 @@ impl<'a, E> Active<'a, E> {
         let blob = BlobHash::from_bytes(root_from_groups(self.len, &progress.groups)?);
         let groups = std::mem::take(&mut progress.groups);
         let sha256 = self.sha256.as_ref().map(|hasher| finish(lock(hasher).clone()));
-        Ok(Some((Digests { blob, groups, sha256 }, done)))
+        let found = std::mem::take(&mut progress.found);
+        let cutting = self.cutting.as_ref();
+        let segments = cutting.map(|cutting| join(cutting, found)).unwrap_or_default();
+        Ok(Some((Digests { blob, groups, sha256, segments }, done)))
     }
 }
 

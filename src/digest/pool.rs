@@ -8,9 +8,10 @@
 //! every thread.
 
 use super::active::{Active, PIECE_GROUPS, finish, lock};
-use super::stream::{Buffer, Bytes, Sink, StreamError, stream};
+use super::stream::{Buffer, Bytes, Sink, StreamError, fill, stream};
 use super::tree::{Cv, GROUP, GroupHasher, TreeError, group_count};
 use crate::digest::{BlobHash, Sha256};
+use crate::segments::{self, Cutting, Segment, SegmentHasher};
 use sha2::Digest;
 use std::fmt;
 use std::ops::Range;
@@ -44,6 +45,8 @@ pub struct Digests {
     pub groups: Vec<Cv>,
     /// Their SHA-256, when it was asked for.
     pub sha256: Option<Sha256>,
+    /// The file's segments, in their order, when they were asked for.
+    pub segments: Vec<Segment>,
 }
 
 /// An open file.
@@ -55,6 +58,10 @@ pub struct Opened<'a, E> {
     /// Whether SHA-256 is wanted too. It is a chain from the first byte to the last, so such a
     /// file keeps to one thread.
     pub sha256: bool,
+    /// Where it is cut, when its segments are wanted too.
+    pub cutting: Option<Arc<Cutting>>,
+    /// Whether the bytes must be written in their order. Such a file keeps to one thread, too.
+    pub in_order: bool,
     /// What to do at the end.
     pub done: Done<'a, E>,
 }
@@ -218,7 +225,7 @@ where
                 // queue empty and leave just before this file could be shared.
                 let id = job.id;
                 let file = Active::open(job).map_err(|cause| fail(Some(id), cause))?;
-                if file.sha256.is_none() {
+                if !file.in_order {
                     queue.active.push(Arc::clone(&file));
                 }
                 return Ok(Some(Turn::Large(file)));
@@ -230,7 +237,9 @@ where
 
     /// Hashes a file of at most one group, from opening to completion.
     fn small(&self, job: Job<'a, E>, buffer: &mut Buffer) -> Result<(), Cause<E>> {
-        let Opened { source, sink, sha256, done } = (job.open)().map_err(Cause::Caller)?;
+        let Opened { source, sink, sha256, cutting, in_order: _, done } =
+            (job.open)().map_err(Cause::Caller)?;
+        let mut segments = cutting.clone().map(|cutting| SegmentHasher::new(cutting, 0));
         let mut hasher = blake3::Hasher::new();
         let mut sha256 = sha256.then(sha2::Sha256::new);
         stream(&*source, sink.as_deref(), 0..job.len, buffer, |slice| {
@@ -238,11 +247,17 @@ where
             if let Some(sha256) = &mut sha256 {
                 sha256.update(slice);
             }
+            if let Some(segments) = &mut segments {
+                segments.update(slice);
+            }
             Ok::<_, Cause<E>>(())
         })?;
         self.control.progress.fetch_add(job.len, Ordering::Relaxed);
         let blob = BlobHash::from_bytes(*hasher.finalize().as_bytes());
-        let digests = Digests { blob, groups: Vec::new(), sha256: sha256.map(finish) };
+        let found = segments.map(SegmentHasher::found).unwrap_or_default();
+        let segments = cutting.map(|cutting| segments::join(&cutting, found)).unwrap_or_default();
+        let sha256 = sha256.map(finish);
+        let digests = Digests { blob, groups: Vec::new(), sha256, segments };
         done(digests).map_err(Cause::Caller)
     }
 
@@ -251,15 +266,21 @@ where
         while let Some(piece) = file.claim() {
             let mut cvs = [[0; 32]; PIECE_GROUPS];
             let mut count = 0;
+            let cutting = file.cutting.clone();
+            let mut segments = cutting.map(|cutting| SegmentHasher::new(cutting, piece.start));
             for (slot, range) in cvs.iter_mut().zip(groups_of(&piece)) {
                 if self.must_stop()? {
                     return Ok(());
                 }
-                *slot = self.group(file, range, buffer)?;
+                *slot = self.group(file, range, segments.as_mut(), buffer)?;
                 count += 1;
             }
             let cvs = cvs.get(..count).unwrap_or_default();
-            if let Some((digests, done)) = file.record(piece.start, cvs)? {
+            let read =
+                |rest: &mut [u8], at| fill(&*file.source, rest, at).map_err(std::io::Error::other);
+            let found = segments.map(|segments| segments.finish(read)).transpose();
+            let found = found.map_err(StreamError::Read)?.unwrap_or_default();
+            if let Some((digests, done)) = file.record(piece.start, cvs, found)? {
                 done(digests).map_err(Cause::Caller)?;
             }
         }
@@ -271,6 +292,7 @@ where
         &self,
         file: &Active<'a, E>,
         range: Range<u64>,
+        mut segments: Option<&mut SegmentHasher>,
         buffer: &mut Buffer,
     ) -> Result<Cv, Cause<E>> {
         let mut hasher = GroupHasher::new(range.start)?;
@@ -278,6 +300,9 @@ where
         stream(&*file.source, file.sink.as_deref(), range, buffer, |slice| {
             if let Some(sha256) = &file.sha256 {
                 lock(sha256).update(slice);
+            }
+            if let Some(segments) = &mut segments {
+                segments.update(slice);
             }
             hasher.update(slice).map_err(Cause::from)
         })?;

@@ -150,7 +150,7 @@ pub fn stream<E: From<StreamError>>(
 }
 
 /// Reads until `slice` is full.
-fn fill(source: &dyn Bytes, slice: &mut [u8], offset: u64) -> Result<(), StreamError> {
+pub(super) fn fill(source: &dyn Bytes, slice: &mut [u8], offset: u64) -> Result<(), StreamError> {
     let mut filled = 0;
     while let Some(rest) = slice.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         let at = offset + filled as u64;

@@ -15,6 +15,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::extents::{self, Disk, Extent};
 use super::{DirHandle, Entry, FileHandle, Fs, Kind, LockKind, Open, Rename, Room, Stat};
 
 /// The backend every program uses.
@@ -155,6 +156,14 @@ impl DirHandle for RealDir {
         })
     }
 
+    fn disk(&self) -> io::Result<Disk> {
+        // statfs(2)
+        const BTRFS: u64 = 0x9123_683e;
+        let block = sys::fstatvfs(&self.0)?.f_frsize.max(512);
+        let whole_extents = sys::fstatfs(&self.0)?.f_type as u64 == BTRFS;
+        Ok(Disk { block, whole_extents })
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -219,6 +228,29 @@ impl FileHandle for RealFile {
     fn reflink_from(&self, source: &dyn FileHandle) -> io::Result<()> {
         let source = source.as_any().downcast_ref::<Self>().ok_or_else(foreign)?;
         Ok(sys::ioctl_ficlone(&self.0, &source.0)?)
+    }
+
+    fn share_from(
+        &self,
+        source: &dyn FileHandle,
+        offset: u64,
+        len: u64,
+        at: u64,
+    ) -> io::Result<u64> {
+        let source = source.as_any().downcast_ref::<Self>().ok_or_else(foreign)?;
+        extents::share(&source.0, offset, len, &self.0, at)
+    }
+
+    fn extents(&self) -> io::Result<Vec<Extent>> {
+        extents::extents(&self.0)
+    }
+
+    fn cut(&self, from: u64, to: u64) {
+        // Of all calls that begin to write a range, this one is also a plain advice.
+        let len = std::num::NonZeroU64::new(to.saturating_sub(from));
+        if len.is_some() {
+            let _ = sys::fadvise(&self.0, from, len, sys::Advice::DontNeed);
+        }
     }
 
     fn read_ahead(&self, offset: u64, len: u64) {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::digest::BlobHash;
 use crate::error::StoreError;
 use crate::fs::{Dir, Kind};
+use crate::store::extents::Extents;
 use crate::store::index::RevisionId;
 use crate::store::{ExternalView, Resolved, Store};
 
@@ -17,6 +18,8 @@ pub(super) struct Ledger<'s> {
     /// How many revisions need a blob that more than one needs.
     needs: HashMap<BlobHash, usize>,
     views: Vec<ExternalView>,
+    /// What blobs share below the file.
+    extents: Extents,
     /// How many links of an inode are in managed views that go.
     links: HashMap<u64, u64>,
 }
@@ -37,7 +40,8 @@ impl<'s> Ledger<'s> {
         })?;
         let mut views = store.registered_views()?;
         views.retain(|view| view.path.starts_with(store.path()));
-        Ok(Self { store, blobs, needs, views, links: HashMap::new() })
+        let extents = store.shared_extents()?;
+        Ok(Self { store, blobs, needs, views, extents, links: HashMap::new() })
     }
 
     /// Takes a revision out, and returns the bytes that its going brings back after all that went
@@ -76,7 +80,7 @@ impl<'s> Ledger<'s> {
             }
             match self.store.layout().blobs.stat(blob.hex()) {
                 Ok(stat) if stat.nlink <= 1 + self.links.get(&stat.ino).copied().unwrap_or(0) => {
-                    bytes += stat.allotted;
+                    bytes += stat.allotted.saturating_sub(self.extents.take(&blob));
                 }
                 Ok(_) => {}
                 Err(e) if e.is_not_found() => {}

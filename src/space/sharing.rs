@@ -19,8 +19,10 @@ pub struct Sharing {
     pub exclusive: u64,
     /// Bytes of blobs that other revisions need too.
     pub shared: u64,
-    /// Bytes of the disk that its blobs take.
+    /// Bytes of the disk that its blobs take, what they share counted once.
     pub physical: u64,
+    /// Bytes of those that other blobs have, too, below the file.
+    pub shared_physical: u64,
     /// Bytes that would come back if it were removed for good now: nothing for what a link outside
     /// the store or the trash keeps.
     pub freed: u64,
@@ -66,6 +68,9 @@ pub fn sharing(store: &Store, revision: &Resolved) -> Result<Sharing> {
             Err(e) => return Err(e.into()),
         }
     }
+    let (with_others, twice) = store.shared_extents()?.between(blobs.keys());
+    sharing.physical = sharing.physical.saturating_sub(twice);
+    sharing.shared_physical = with_others;
     sharing.freed = Ledger::new(store)?.take(revision)?.all();
     Ok(sharing)
 }

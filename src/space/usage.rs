@@ -27,8 +27,12 @@ pub struct Usage {
     pub shared: u64,
     /// Bytes of blobs that only revisions in the trash need.
     pub trashed: u64,
-    /// Bytes allotted to everything in the store's directory, each inode counted once.
+    /// Bytes allotted to everything in the store's directory, each inode counted once, and what
+    /// blobs share below the file, too.
     pub physical: u64,
+    /// Bytes that are saved by sharing below the file. `du -s`, which does not know of it, counts
+    /// `physical` and these.
+    pub shared_physical: u64,
     /// Per revision, largest exclusive bytes first.
     pub models: Vec<ModelUsage>,
 }
@@ -56,6 +60,7 @@ pub fn usage(store: &Store) -> Result<Usage> {
         shared: needs.shared,
         trashed: needs.trashed,
         physical: physical?,
+        shared_physical: store.shared_extents()?.saved(),
         models,
     })
 }

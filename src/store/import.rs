@@ -5,7 +5,7 @@
 //! durable; S4 is one transaction; S5 removes the directory. A crash before S4's commit leaves
 //! files without rows, which is allowed, and a directory without a lock holder, which is swept.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,7 @@ use crate::error::{SourceError, StoreError};
 use crate::fs::durable::{self, Batch};
 use crate::fs::{Dir, File, Kind, LockKind, Open, Rename, Stat};
 use crate::model::{Manifest, ModelId, RefName, Revision};
+use crate::segments::Segment;
 
 pub(super) const LOCK: &str = ".lock";
 
@@ -52,6 +53,10 @@ enum Linked {
 pub(crate) struct Learned {
     pub subtrees: HashMap<BlobHash, Vec<Cv>>,
     pub aliases: HashMap<Upstream, BlobHash>,
+    pub segments: HashMap<BlobHash, Vec<Segment>>,
+    /// Blobs that share with others below the file, and whether their extents end where their
+    /// segments do.
+    pub sharing: BTreeMap<BlobHash, bool>,
 }
 
 impl Import {
@@ -356,6 +361,10 @@ impl Import {
             for (blob, subtrees) in &learned.subtrees {
                 writer.set_subtrees(blob, subtrees)?;
             }
+            for (blob, segments) in &learned.segments {
+                writer.set_segments(blob, segments)?;
+            }
+            writer.set_sharing(&learned.sharing)?;
             for (digest, blob) in &learned.aliases {
                 writer.set_alias(digest, blob)?;
             }

@@ -6,11 +6,13 @@
 mod alias;
 mod backend;
 mod read;
+mod segments;
 mod tables;
 mod trash;
 mod write;
 
 pub(crate) use read::{Needs, Reader};
+pub(crate) use segments::Holder;
 pub(crate) use tables::{BlobRow, BlobState, RevisionId, RevisionRow, Stamp};
 pub(crate) use trash::TrashedRow;
 pub(crate) use write::Writer;

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::import::{Import, Learned};
 use super::reserve::Limits;
+use super::share::{CutFile, Sharer};
 use super::walk::{Source, walk};
 use super::{Result, Store};
 use crate::digest::pool::{self, Cause, Digests, Failure, Job, Opened};
@@ -24,6 +25,7 @@ use crate::error::{FsError, SourceError, StoreError};
 use crate::fs::{File, Fs, Kind, Open, Stat};
 use crate::model::{Manifest, ManifestFile, ModelId, RefName, Revision};
 use crate::progress::Progress;
+use crate::segments::Cutting;
 
 /// How often a file that changes while it is read is taken again.
 const TRIES: u32 = 3;
@@ -79,6 +81,9 @@ pub struct Added {
     pub new_bytes: u64,
     /// Files whose bytes were in the store before, or are in this revision twice.
     pub known_files: u64,
+    /// Bytes of new files that share their place on the disk with other blobs, where the file
+    /// system can do that.
+    pub shared_bytes: u64,
 }
 
 /// One run of `add`.
@@ -90,6 +95,7 @@ struct Ingest<'a> {
     progress: &'a Progress,
     /// Sizes of the blobs the store has: a file of another size is certainly new.
     known_sizes: HashSet<u64>,
+    sharer: Sharer<'a>,
     /// A reflink failed here: copy from now on.
     no_reflink: AtomicBool,
     new_bytes: AtomicU64,
@@ -123,6 +129,8 @@ struct Taken {
     /// The bytes in staging are not those that were hashed, but share their blocks: then every
     /// change of the source counts, also one that a program hid by putting its time back.
     apart: bool,
+    /// Its extents end where its segments do.
+    cut: bool,
     /// The staged file and its name; none when the source was only hashed.
     part: Option<(String, File)>,
 }
@@ -155,6 +163,7 @@ impl Store {
             sources: &sources,
             progress,
             known_sizes,
+            sharer: Sharer::new(self, import.dir())?,
             no_reflink: AtomicBool::new(options.take == Take::Copy),
             new_bytes: AtomicU64::new(0),
             known_files: AtomicU64::new(0),
@@ -163,7 +172,10 @@ impl Store {
         ingest.run()?;
         let (new_bytes, known_files) =
             (ingest.new_bytes.into_inner(), ingest.known_files.into_inner());
-        let results = ingest.results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut results = ingest.results.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let shared = ingest.sharer.into_shared();
+        results.learned.segments = shared.segments;
+        results.learned.sharing = shared.sharing;
         let stamps: Vec<_> = results.files.values().cloned().collect();
         let manifest = Manifest::new(options.model.clone(), None, stamps)
             .map_err(|source| SourceError::Manifest { path: path.into(), source })?;
@@ -182,6 +194,7 @@ impl Store {
             bytes: manifest.size(),
             new_bytes,
             known_files,
+            shared_bytes: shared.bytes,
         })
     }
 }
@@ -286,6 +299,11 @@ impl Ingest<'_> {
         again: Option<Again>,
     ) -> Result<Opened<'_, StoreError>> {
         let part = format!("{index}.part");
+        let path = self.sources.get(index).map(|source| source.path.as_str()).unwrap_or_default();
+        let cutting = Cutting::of(path, &source, before.size)
+            .map_err(|e| FsError::new("read", source.path(), e))?
+            .map(Arc::new);
+        let mut cut = false;
         let staged = match self.options.take {
             Take::Hardlink | Take::Move => self.link_source(index, &part, &before)?,
             Take::Auto | Take::Copy | Take::Reflink => self.reflink_source(&source, &part)?,
@@ -299,10 +317,18 @@ impl Ingest<'_> {
             }
             None => {
                 let file = self.import.dir().open_file(&part, Open::New)?;
-                if before.size > GROUP {
-                    file.reserve(before.size)?;
-                }
-                (Some(file.clone()), Some(Arc::new(file) as Arc<dyn Sink>))
+                let cutting = cutting.as_deref().filter(|_| self.sharer.cuts());
+                let sink: Arc<dyn Sink> = if let Some(cutting) = cutting {
+                    // Not reserved: room that is given at once is one extent.
+                    cut = matches!(cutting, Cutting::Tensors(_));
+                    Arc::new(CutFile::new(file.clone(), cutting, self.sharer.block()))
+                } else {
+                    if before.size > GROUP {
+                        file.reserve(before.size)?;
+                    }
+                    Arc::new(file.clone())
+                };
+                (Some(file), Some(sink))
             }
         };
         // A reflink is hashed by way of its source, whose pages are in memory. Its times would
@@ -315,11 +341,14 @@ impl Ingest<'_> {
         };
         let linked = matches!(self.options.take, Take::Hardlink | Take::Move);
         let apart = shared && !linked && !is_recent(&before);
-        let taken = Taken { index, source, before, apart, part: file.map(|file| (part, file)) };
+        let part = file.map(|file| (part, file));
+        let taken = Taken { index, source, before, apart, cut, part };
         Ok(Opened {
             source: Arc::new(hashed),
             sink,
             sha256: self.options.sha256,
+            cutting,
+            in_order: cut,
             done: Box::new(move |digests| self.done(taken, digests)),
         })
     }
@@ -373,7 +402,7 @@ impl Ingest<'_> {
 
     /// S1 for a file whose bytes were all read.
     fn done(&self, taken: Taken, digests: Digests) -> Result<()> {
-        let Digests { blob, groups, sha256 } = digests;
+        let Digests { blob, groups, sha256, segments } = digests;
         let Some(source) = self.sources.get(taken.index) else { return Ok(()) };
         let discard = || match &taken.part {
             Some((name, _)) => self.import.discard(name),
@@ -393,6 +422,7 @@ impl Ingest<'_> {
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {
             self.import.seal(part, file, &blob)?;
+            self.sharer.add(&blob, (file, size), segments, taken.cut)?;
             if self.results().fresh.insert(blob) {
                 self.new_bytes.fetch_add(size, Ordering::Relaxed);
             } else {

@@ -20,7 +20,8 @@ struct Walk {
 }
 
 impl Store {
-    /// Bytes allotted to everything in the store's directory, each inode counted once.
+    /// Bytes allotted to everything in the store's directory, each inode counted once, and what blobs
+    /// share below the file, too.
     pub(crate) fn physical(&self) -> Result<u64> {
         let layout = &self.layout;
         let mut walk = Walk::default();
@@ -51,7 +52,8 @@ impl Store {
                 walk.below(&layout.blobs, None)?;
             }
         }
-        Ok(walk.bytes + walk.linked.values().sum::<u64>())
+        let all = walk.bytes + walk.linked.values().sum::<u64>();
+        Ok(all.saturating_sub(self.shared_extents()?.saved()))
     }
 }
 

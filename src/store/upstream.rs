@@ -174,7 +174,16 @@ impl Store {
                 Ok(())
             });
             let source = Arc::new(candidate.file);
-            let open = move || Ok(Opened { source, sink: None, sha256: true, done });
+            let open = move || {
+                Ok(Opened {
+                    source,
+                    sink: None,
+                    sha256: true,
+                    cutting: None,
+                    in_order: false,
+                    done,
+                })
+            };
             Ok(Some(Job { id: 0, len: candidate.size, open: Box::new(open) }))
         };
         pool::run::<StoreError, _>(self.threads, progress.control(), next).map_err(|failure| {

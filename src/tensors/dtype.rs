@@ -31,7 +31,7 @@ impl Dtype {
     }
 
     /// By the name that safetensors has for it.
-    pub(super) fn of_safetensors(name: &str) -> Option<Self> {
+    pub(crate) fn of_safetensors(name: &str) -> Option<Self> {
         SAFETENSORS.iter().find(|dtype| dtype.name == name).copied()
     }
 
@@ -86,8 +86,9 @@ const SAFETENSORS: [Dtype; 20] = [
     plain("U64", 8),
 ];
 
-/// The types of ggml that files have, with their block structures' sizes in ggml-common.h.
-const GGUF: [(u32, Dtype); 32] = [
+/// The types of ggml that files have, with their block structures' sizes in ggml-common.h. Those of 31
+/// to 33 and 36 to 38 are interleaved for some processors; nobody writes them any more.
+const GGUF: [(u32, Dtype); 40] = [
     (0, plain("F32", 4)),
     (1, plain("F16", 2)),
     (2, blocks("Q4_0", 32, 18)),
@@ -117,7 +118,15 @@ const GGUF: [(u32, Dtype); 32] = [
     (28, plain("F64", 8)),
     (29, blocks("IQ1_M", 256, 56)),
     (30, plain("BF16", 2)),
+    (31, blocks("Q4_0_4_4", 32, 18)),
+    (32, blocks("Q4_0_4_8", 32, 18)),
+    (33, blocks("Q4_0_8_8", 32, 18)),
     (34, blocks("TQ1_0", 256, 54)),
     (35, blocks("TQ2_0", 256, 66)),
+    (36, blocks("IQ4_NL_4_4", 32, 18)),
+    (37, blocks("IQ4_NL_4_8", 32, 18)),
+    (38, blocks("IQ4_NL_8_8", 32, 18)),
     (39, blocks("MXFP4", 32, 17)),
+    (40, blocks("NVFP4", 64, 36)),
+    (41, blocks("Q1_0", 128, 18)),
 ];

@@ -1,7 +1,7 @@
 //! GGUF, versions 2 and 3, little-endian: counts, key-value pairs, descriptions of tensors, and
 //! aligned data (ggml's docs/gguf.md).
 
-use super::{Dtype, HeaderError, Tensor, byte_len, invalid};
+use super::{Dtype, HeaderError, MAX_TENSORS, Tensor, byte_len, invalid};
 
 /// No honest header is longer, in bytes.
 const MAX_HEADER: u64 = 256 << 20;
@@ -30,7 +30,10 @@ pub(super) fn parse(start: &[u8], len: u64) -> Result<Vec<Tensor>, HeaderError> 
         version => return Err(invalid(format!("its GGUF version is {version}, not 2 or 3"))),
     }
     let (tensors, pairs) = (cursor.u64()?, cursor.u64()?);
-    if tensors > len / MIN_DESCRIPTION || pairs > len / MIN_DESCRIPTION {
+    if tensors > MAX_TENSORS as u64
+        || tensors > len / MIN_DESCRIPTION
+        || pairs > len / MIN_DESCRIPTION
+    {
         return Err(invalid(format!("it cannot have {tensors} tensors and {pairs} keys")));
     }
     let mut alignment = DEFAULT_ALIGNMENT;

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
+use serde::de::{MapAccess, SeqAccess, Visitor};
 
-use super::{Dtype, HeaderError, Tensor, byte_len, invalid};
+use super::{Dtype, HeaderError, MAX_TENSORS, Tensor, byte_len, invalid};
 
 /// The format's own limit for the JSON object, in bytes.
 const MAX_JSON: u64 = 100_000_000;
@@ -51,8 +51,36 @@ fn short(needed: u64) -> HeaderError {
 #[derive(Deserialize)]
 struct Info {
     dtype: String,
+    #[serde(deserialize_with = "shape")]
     shape: Vec<u64>,
     data_offsets: [u64; 2],
+}
+
+/// No program that makes tensors has more dimensions.
+const MAX_DIMENSIONS: usize = 64;
+
+/// A shape, with no more numbers kept than a tensor can have.
+fn shape<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<u64>, D::Error> {
+    struct Sides;
+    impl<'de> Visitor<'de> for Sides {
+        type Value = Vec<u64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the sides of a tensor")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<u64>, A::Error> {
+            let mut sides = Vec::new();
+            while let Some(side) = seq.next_element()? {
+                if sides.len() == MAX_DIMENSIONS {
+                    return Err(serde::de::Error::custom("a tensor has too many dimensions"));
+                }
+                sides.push(side);
+            }
+            Ok(sides)
+        }
+    }
+    from.deserialize_seq(Sides)
 }
 
 /// The object's entries but for `__metadata__`, in their order.
@@ -71,6 +99,9 @@ impl<'de> Deserialize<'de> for Entries {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(name) = map.next_key::<String>()? {
+                    if entries.len() == MAX_TENSORS {
+                        return Err(serde::de::Error::custom("it has too many tensors"));
+                    }
                     if name == "__metadata__" {
                         map.next_value::<serde::de::IgnoredAny>()?;
                     } else {

@@ -27,6 +27,7 @@ exclusive  bytes that one revision needs: what its removal frees
 shared     bytes that several revisions need, counted once
 trash      bytes that only removed revisions need, which can be restored
 physical   what the store's directory takes on disk
+below      bytes saved because files share parts on the disk (XFS, btrfs): `du -s` counts them again
 
 Of one model it tells with whom it shares, and what its removal would free.")]
 pub struct Args {
@@ -49,6 +50,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         shared: u64,
         trashed: u64,
         physical: u64,
+        shared_physical: u64,
         models: Vec<Model<'a>>,
     }
     let object = Object {
@@ -57,6 +59,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         shared: usage.shared,
         trashed: usage.trashed,
         physical: usage.physical,
+        shared_physical: usage.shared_physical,
         models: usage.models.iter().map(|m| Model::new(&m.revision, &managed)).collect(),
     };
     context.out.result(&object, || describe(&usage, &context.out));
@@ -77,6 +80,7 @@ fn one(revision: &Resolved, sharing: &Sharing, out: &Out) -> Result<Exit, Failur
             })
             .collect::<Vec<_>>(),
         "physical": sharing.physical,
+        "shared_physical": sharing.shared_physical,
         "freed_if_removed": sharing.freed,
     });
     out.result(&object, || {
@@ -93,8 +97,12 @@ fn one(revision: &Resolved, sharing: &Sharing, out: &Out) -> Result<Exit, Failur
             ("exclusive", sharing.exclusive, "needed by it alone"),
             ("shared", sharing.shared, "needed by others too"),
             ("physical", sharing.physical, "what its blobs take on disk"),
+            ("below", sharing.shared_physical, "of that, on disk with other files' parts"),
             ("removal", sharing.freed, "what comes back when it goes for good"),
         ] {
+            if what == "below" && bytes == 0 {
+                continue;
+            }
             let _ = writeln!(text, "{what:<9}  {:>8}  {}", size(bytes), out.dim(meaning));
         }
         text
@@ -125,8 +133,9 @@ pub fn describe(usage: &Usage, out: &Out) -> String {
         ("shared", usage.shared, "needed by several, stored once"),
         ("trash", usage.trashed, "removed, can be restored"),
         ("physical", usage.physical, "on disk"),
+        ("below", usage.shared_physical, "saved by parts that files share on disk"),
     ] {
-        if what == "trash" && bytes == 0 {
+        if matches!(what, "trash" | "below") && bytes == 0 {
             continue;
         }
         let _ = writeln!(text, "{what:<9}  {:>8}  {}", size(bytes), out.dim(meaning));

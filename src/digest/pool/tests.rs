@@ -94,9 +94,13 @@ fn run_all(threads: usize, files: &[Vec<u8>]) -> Outcome {
                 source: Arc::new(Memory { bytes, calls: AtomicUsize::new(0), open }),
                 sink: Some(Arc::clone(&copy) as Arc<dyn Sink>),
                 sha256: id % 2 == 0,
+                cutting: Some(Arc::new(Cutting::Content)),
+                in_order: id % 3 == 0,
                 done: Box::new(move |digests| {
                     let sha256 = Sha256::from_bytes(sha2::Sha256::digest(bytes).into());
                     assert_eq!(digests.sha256, (id % 2 == 0).then_some(sha256));
+                    let cut: u64 = digests.segments.iter().map(|s| u64::from(s.len)).sum();
+                    assert_eq!(cut, bytes.len() as u64);
                     let mut outcome = lock(shared);
                     outcome.done.push((id, *digests.blob.as_bytes()));
                     outcome.copies.insert(id, std::mem::take(&mut *lock(&copy.0)));
@@ -129,6 +133,8 @@ fn fail_with(
                 source: Arc::new(Memory { bytes, calls: AtomicUsize::new(0), open }) as _,
                 sink: sink.then(|| Arc::new(Full) as _),
                 sha256: false,
+                cutting: None,
+                in_order: false,
                 done: Box::new(|_| Err("not accepted")),
             })
         };

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::extents::Disk;
 use super::super::{DirHandle, Entry, FileHandle, LockKind, Open, Rename, Room, Stat};
 use super::fault::Class;
 use super::file::SimFile;
@@ -109,6 +110,10 @@ impl DirHandle for SimDir {
 
     fn room(&self) -> io::Result<Room> {
         Ok(self.0.begin(Class::Read)?.room)
+    }
+
+    fn disk(&self) -> io::Result<Disk> {
+        Ok(Disk { block: 4096, whole_extents: false })
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -38,6 +38,15 @@ pub(super) const EDGES: MultimapTableDefinition<Key, (RevisionId, u64)> =
     MultimapTableDefinition::new("edges");
 /// The chaining values of a blob's 1 MiB subtrees, 32 bytes each, for blobs over 1 MiB.
 pub(super) const SUBTREES: TableDefinition<Key, &[u8]> = TableDefinition::new("subtrees");
+/// What a segment hashes to → blobs that have it: where, and how long it is.
+pub(super) const SEGMENTS: MultimapTableDefinition<&[u8; 16], (Key, u64, u32)> =
+    MultimapTableDefinition::new("segments");
+/// A blob's segments, of 28 bytes each: offset, length, hash. Those of a file too small to be cut are
+/// none, and have no row.
+pub(super) const SEGMENTED: TableDefinition<Key, &[u8]> = TableDefinition::new("segmented");
+/// Blobs that took part in sharing below the file, and whether their extents end where their
+/// segments do.
+pub(super) const SHARING: TableDefinition<Key, bool> = TableDefinition::new("sharing");
 /// Revision → the manifests it had before a pull added files to it. Leases are locks on them, and
 /// views are registered by them.
 pub(super) const FORMER: MultimapTableDefinition<RevisionId, Key> =

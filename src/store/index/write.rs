@@ -35,7 +35,7 @@ impl Writer {
         self.0.open_table(ALLOTTED)?;
         self.0.open_table(VERIFIED)?;
         self.0.open_table(QUARANTINED)?;
-        Ok(())
+        self.make_segment_tables()
     }
 
     pub fn commit(self) -> Result<()> {
@@ -271,6 +271,7 @@ impl Writer {
 
     /// Drops blobs' rows and what is known of them. I3: only after their files left `blobs/`.
     pub fn remove_blobs(&self, gone: &[(BlobHash, u64)]) -> Result<()> {
+        self.remove_segments(gone)?;
         let mut blobs = self.0.open_table(BLOBS)?;
         let mut allotted = self.0.open_table(ALLOTTED)?;
         let mut subtrees = self.0.open_table(SUBTREES)?;

@@ -1,0 +1,129 @@
+//! Files in segments: the payloads of tensors, or chunks that the content itself delimits.
+//!
+//! Two files that have a tensor in common have it at different places, between different others. So
+//! a file is cut where its tensors begin and end, each of more than a MiB into MiBs from its own
+//! beginning, and each segment gets a hash of its own. A file without tensors, or with a header
+//! about which there is any doubt, is cut by its content.
+//!
+//! The hash is XXH3 with 128 bits: a hint for where equal bytes are, at a small part of what another
+//! BLAKE3 would cost. Bytes are compared before anything is shared.
+
+mod content;
+mod hasher;
+mod regions;
+
+use std::io;
+use std::ops::Range;
+
+pub(crate) use hasher::{SegmentHasher, join};
+pub(crate) use regions::Regions;
+
+use crate::digest::stream::Bytes;
+use crate::tensors::{Format, HeaderError, Tensor};
+
+/// The longest segment, in bytes.
+pub(crate) const SEGMENT: u64 = 1 << 20;
+
+/// Files that are shorter share nothing: looking would cost more than there is to gain.
+const LEAST: u64 = 64 << 10;
+
+/// Files without tensors that are shorter are not cut.
+const LEAST_CONTENT: u64 = 1 << 20;
+
+/// No honest file needs a longer header, in bytes, and reading it must not take the memory of a
+/// small machine. GGUF has its vocabulary in it: 20 MiB are seen.
+const MAX_HEADER: u64 = 32 << 20;
+
+/// What is read of a file first, in bytes: most headers of safetensors are not longer.
+const FIRST: u64 = 64 << 10;
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Where it begins.
+    pub offset: u64,
+    /// At most [`SEGMENT`].
+    pub len: u32,
+    pub hash: u128,
+}
+
+impl Segment {
+    pub fn end(&self) -> u64 {
+        self.offset.saturating_add(u64::from(self.len))
+    }
+
+    pub fn range(&self) -> Range<u64> {
+        self.offset..self.end()
+    }
+}
+
+/// Where a file is cut.
+#[derive(Clone, Debug)]
+pub(crate) enum Cutting {
+    /// At its tensors.
+    Tensors(Regions),
+    /// By its content.
+    Content,
+}
+
+impl Cutting {
+    /// Where a file of `len` bytes is cut; `None` when it is not worth it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn of(path: &str, source: &dyn Bytes, len: u64) -> io::Result<Option<Self>> {
+        if len < LEAST {
+            return Ok(None);
+        }
+        if let Some((_, tensors)) = tensors_of(path, source, len)? {
+            return Ok(Some(Self::Tensors(Regions::new(&tensors, len))));
+        }
+        Ok((len >= LEAST_CONTENT).then_some(Self::Content))
+    }
+}
+
+/// The tensors of a file of `len` bytes, as its header has them. `None` when it has none, or one
+/// about which there is any doubt.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn tensors_of(
+    path: &str,
+    source: &dyn Bytes,
+    len: u64,
+) -> io::Result<Option<(Format, Vec<Tensor>)>> {
+    let mut header = Vec::new();
+    let mut wanted = FIRST;
+    loop {
+        read_to(&mut header, wanted.min(len), source)?;
+        let Some(format) = Format::of(path).or_else(|| Format::of_bytes(&header)) else {
+            return Ok(None);
+        };
+        match format.parse(&header, len) {
+            Ok(tensors) => return Ok(Some((format, tensors))),
+            Err(HeaderError::Short { needed }) if needed <= len.min(MAX_HEADER) => {
+                wanted = needed.max(header.len() as u64 * 2).min(MAX_HEADER);
+            }
+            Err(_) => return Ok(None),
+        }
+    }
+}
+
+/// Reads on until `header` has `len` bytes, or the source ends.
+fn read_to(header: &mut Vec<u8>, len: u64, source: &dyn Bytes) -> io::Result<()> {
+    let mut filled = header.len();
+    header.resize(usize::try_from(len).unwrap_or(filled).max(filled), 0);
+    while let Some(rest) = header.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match source.read_at(rest, filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    header.truncate(filled);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
