@@ -49,6 +49,7 @@
 
 #[cfg(feature = "config")]
 pub mod config;
+pub mod dedup;
 pub mod digest;
 pub mod error;
 mod fs;

@@ -25,7 +25,7 @@ use crate::tensors::{Format, HeaderError, Tensor};
 pub(crate) const SEGMENT: u64 = 1 << 20;
 
 /// Files that are shorter share nothing: looking would cost more than there is to gain.
-const LEAST: u64 = 64 << 10;
+pub(crate) const LEAST: u64 = 64 << 10;
 
 /// Files without tensors that are shorter are not cut.
 const LEAST_CONTENT: u64 = 1 << 20;
@@ -71,11 +71,11 @@ impl Cutting {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn of(path: &str, source: &dyn Bytes, len: u64) -> io::Result<Option<Self>> {
+    pub fn of(source: &dyn Bytes, len: u64) -> io::Result<Option<Self>> {
         if len < LEAST {
             return Ok(None);
         }
-        if let Some((_, tensors)) = tensors_of(path, source, len)? {
+        if let Some((_, tensors)) = tensors_of(source, len)? {
             return Ok(Some(Self::Tensors(Regions::new(&tensors, len))));
         }
         Ok((len >= LEAST_CONTENT).then_some(Self::Content))
@@ -88,7 +88,6 @@ impl Cutting {
 /// # Errors
 /// When it cannot be read.
 pub(crate) fn tensors_of(
-    path: &str,
     source: &dyn Bytes,
     len: u64,
 ) -> io::Result<Option<(Format, Vec<Tensor>)>> {
@@ -96,9 +95,7 @@ pub(crate) fn tensors_of(
     let mut wanted = FIRST;
     loop {
         read_to(&mut header, wanted.min(len), source)?;
-        let Some(format) = Format::of(path).or_else(|| Format::of_bytes(&header)) else {
-            return Ok(None);
-        };
+        let Some(format) = Format::of_bytes(&header) else { return Ok(None) };
         match format.parse(&header, len) {
             Ok(tensors) => return Ok(Some((format, tensors))),
             Err(HeaderError::Short { needed }) if needed <= len.min(MAX_HEADER) => {

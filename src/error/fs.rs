@@ -71,6 +71,12 @@ impl FsError {
             || self.source.kind() == io::ErrorKind::CrossesDevices
     }
 
+    /// Whether the file system shares no parts of files at all. What one call takes exception to is
+    /// told by `EINVAL`, which says nothing of others.
+    pub(crate) fn cannot_share(&self) -> bool {
+        self.is_unsupported() && !self.is(Errno::INVAL)
+    }
+
     pub(crate) fn is_read_only(&self) -> bool {
         self.is(Errno::ROFS) || self.is(Errno::ACCESS) || self.is(Errno::PERM)
     }

@@ -299,8 +299,7 @@ impl Ingest<'_> {
         again: Option<Again>,
     ) -> Result<Opened<'_, StoreError>> {
         let part = format!("{index}.part");
-        let path = self.sources.get(index).map(|source| source.path.as_str()).unwrap_or_default();
-        let cutting = Cutting::of(path, &source, before.size)
+        let cutting = Cutting::of(&source, before.size)
             .map_err(|e| FsError::new("read", source.path(), e))?
             .map(Arc::new);
         let mut cut = false;

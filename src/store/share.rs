@@ -26,11 +26,36 @@ pub(crate) struct Run {
     /// Who has it, and where.
     pub holder: BlobHash,
     pub offset: u64,
+    /// The holder is the blob itself.
+    pub own: bool,
 }
+
+/// Adds to each segment's holders the blob's own segments before it that are the same.
+pub(crate) fn with_own(blob: &BlobHash, segments: &[Segment], holders: &mut [Vec<Holder>]) {
+    let mut seen: HashMap<(u128, u32), Vec<u64>> = HashMap::new();
+    for (segment, holders) in segments.iter().zip(holders) {
+        let before = seen.entry((segment.hash, segment.len)).or_default();
+        let holder = |offset: &u64| Holder { blob: *blob, offset: *offset, len: segment.len };
+        holders.extend(before.iter().map(holder));
+        // The last ones are enough: they are where the first ones are.
+        if before.len() == OWN {
+            before.remove(0);
+        }
+        before.push(segment.offset);
+    }
+}
+
+/// A segment that a blob has over and over is looked for in so many of its places.
+const OWN: usize = 4;
 
 /// The stretches of a blob that can be shared, given who has each of its segments: at places that
 /// lie alike within blocks of the disk.
-pub(crate) fn runs(segments: &[Segment], holders: &[Vec<Holder>], block: u64) -> Vec<Run> {
+pub(crate) fn runs(
+    blob: &BlobHash,
+    segments: &[Segment],
+    holders: &[Vec<Holder>],
+    block: u64,
+) -> Vec<Run> {
     let mut found = Vec::new();
     let mut open: Vec<Run> = Vec::new();
     for (segment, holders) in segments.iter().zip(holders) {
@@ -41,7 +66,10 @@ pub(crate) fn runs(segments: &[Segment], holders: &[Vec<Holder>], block: u64) ->
         // Of all who have what came before, those who go on the same way.
         let goes_on = |run: &Run| {
             let (at, offset) = (run.at + run.len, run.offset + run.len);
+            // A blob cannot share with itself what lies across.
+            let across = run.offset < run.at && offset + len > run.at;
             at == segment.offset
+                && !(run.own && across)
                 && holders
                     .iter()
                     .any(|h| (h.blob, h.offset, h.len) == (run.holder, offset, segment.len))
@@ -55,7 +83,10 @@ pub(crate) fn runs(segments: &[Segment], holders: &[Vec<Holder>], block: u64) ->
         open = holders
             .iter()
             .filter(alike)
-            .map(|h| Run { at: segment.offset, len, holder: h.blob, offset: h.offset })
+            .map(|h| {
+                let own = h.blob == *blob;
+                Run { at: segment.offset, len, holder: h.blob, offset: h.offset, own }
+            })
             .collect();
     }
     found.extend(open.first().copied());
@@ -194,7 +225,8 @@ impl<'s> Sharer<'s> {
                 }
                 holders.extend(state.fresh.get(&segment.hash).into_iter().flatten());
             }
-            let runs = runs(&segments, &holders, self.disk.block);
+            with_own(blob, &segments, &mut holders);
+            let runs = runs(blob, &segments, &holders, self.disk.block);
             let shared = self.share(&mut state, blob, (file, size), &runs);
             state.bytes += shared;
         }
@@ -235,7 +267,7 @@ impl<'s> Sharer<'s> {
                     *state.sharing.entry(*blob).or_default() |= ours;
                 }
                 // Not here: what is shared below the file saves space, and nothing depends on it.
-                Err(e) if e.is_unsupported() => {
+                Err(e) if e.cannot_share() => {
                     self.off.store(true, Ordering::Relaxed);
                     break;
                 }

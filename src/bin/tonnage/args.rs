@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
-    add, checkout, clear, completions, config, demo, du, evict, fsck, gc, lease, ls, names,
-    outdated, path, pin, pull, restore, rm, scrub, show, verify, why,
+    add, checkout, clear, completions, config, dedup, demo, diff, du, evict, fsck, gc, lease, ls,
+    names, outdated, path, pin, pull, restore, rm, scrub, show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -86,6 +86,10 @@ pub enum Command {
     Gc(gc::Args),
     /// Check the store's own books, or write them anew
     Fsck(fsck::Args),
+    /// Share on the disk what stored files have in common
+    Dedup(dedup::Args),
+    /// Tell what two models, or all of a family, have in common
+    Diff(diff::Args),
     /// Show what takes how much space
     Du(du::Args),
     /// Explain what keeps a blob

@@ -23,7 +23,7 @@ use crate::text::size;
   tonnage du org/name
 
 apparent   what the models would take without the store
-exclusive  bytes that one revision needs: what its removal frees
+exclusive  bytes that one revision needs
 shared     bytes that several revisions need, counted once
 trash      bytes that only removed revisions need, which can be restored
 physical   what the store's directory takes on disk

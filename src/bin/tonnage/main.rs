@@ -10,7 +10,9 @@ mod clear;
 mod completions;
 mod config;
 mod context;
+mod dedup;
 mod demo;
+mod diff;
 mod du;
 mod evict;
 mod fail;
@@ -20,6 +22,7 @@ mod hub_args;
 mod lease;
 mod listing;
 mod ls;
+mod matrix;
 mod names;
 mod out;
 mod outdated;
@@ -76,6 +79,8 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Lease(args) => lease::run(args, context),
         Command::Gc(args) => gc::run(args, context),
         Command::Fsck(args) => fsck::run(args, context),
+        Command::Dedup(args) => dedup::run(args, context),
+        Command::Diff(args) => diff::run(args, context),
         Command::Du(args) => du::run(args, context),
         Command::Why(args) => why::run(args, context),
         Command::Config(args) => config::run(args, context),

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use serde::Serialize;
+use serde_json::json;
 use tonnage::digest::{BlobHash, Sha256};
 use tonnage::model::{FilePath, Manifest, ModelSpec};
-use tonnage::store::Listed;
+use tonnage::store::{Listed, Resolved, Store};
 use tonnage::views::{ManagedViews, managed_views};
 
 use crate::context::Context;
@@ -19,10 +20,14 @@ use crate::text;
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   tonnage show org/name
-  tonnage show org/name@v1.0 --json")]
+  tonnage show org/name@v1.0 --json
+  tonnage show org/name --tensors")]
 pub struct Args {
     /// The model, and behind an @ the ref, the revision or its first digits
     model: ModelSpec,
+    /// List the tensors of its files, as their headers have them
+    #[arg(long)]
+    tensors: bool,
 }
 
 #[derive(Serialize)]
@@ -45,6 +50,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut spec = names::expand(context, &store, &args.model)?;
     let resolved = store.resolve(&spec)?;
     let manifest = store.manifest(&resolved)?;
+    if args.tensors {
+        return tensors(&store, &resolved, &context.out);
+    }
     spec.at = resolved.revision.as_str().parse().ok();
     let listed = listing::find(&store, &spec)?;
     let Some(listed) = listed.first() else { return Ok(Exit::Done) };
@@ -88,4 +96,50 @@ fn describe(listed: &Listed, manifest: &Manifest, managed: &ManagedViews, out: &
         table.row([file.path.to_string(), text::size(file.size), file.blob.short()]);
     }
     text + &table.render(out)
+}
+
+fn tensors(store: &Store, revision: &Resolved, out: &Out) -> Result<Exit, Failure> {
+    let files = tonnage::dedup::tensors(store, revision)?;
+    let all = files.iter().flat_map(|file| file.tensors.iter().map(move |t| (&file.path, t)));
+    let objects = all.clone().map(|(path, tensor)| {
+        json!({
+            "file": path,
+            "name": tensor.name,
+            "dtype": tensor.dtype.name(),
+            "shape": tensor.shape,
+            "offset": tensor.range.start,
+            "bytes": tensor.range.end - tensor.range.start,
+        })
+    });
+    let object = json!({
+        "model": revision.model,
+        "revision": revision.revision,
+        "tensors": objects.collect::<Vec<_>>(),
+    });
+    out.result(&object, || {
+        if files.is_empty() {
+            return "no file of it is safetensors or GGUF\n".to_owned();
+        }
+        let mut text = String::new();
+        for file in &files {
+            let bytes = file.tensors.iter().map(|t| t.range.end - t.range.start).sum();
+            let tensors = text::count(file.tensors.len() as u64, "tensor");
+            let path = out.bold(&text::plain(file.path.as_str()));
+            let _ = writeln!(text, "{path}: {tensors}, {}", text::size(bytes));
+            let mut table = Table::new(&["TENSOR", "TYPE", ">SHAPE", ">SIZE"]);
+            for tensor in &file.tensors {
+                let sides: Vec<_> = tensor.shape.iter().map(u64::to_string).collect();
+                table.row([
+                    text::plain(&tensor.name).into_owned(),
+                    tensor.dtype.to_string(),
+                    sides.join(" × "),
+                    text::size(tensor.range.end - tensor.range.start),
+                ]);
+            }
+            text.push_str(&table.render(out));
+            text.push('\n');
+        }
+        text
+    });
+    Ok(Exit::Done)
 }

@@ -12,13 +12,17 @@ const NARROWEST: usize = 8;
 
 /// Columns with titles. A title that begins with `>` is of a column aligned to the right.
 pub struct Table {
-    titles: Vec<&'static str>,
+    titles: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub fn new(titles: &[&'static str]) -> Self {
-        Self { titles: titles.to_vec(), rows: Vec::new() }
+    pub fn new(titles: &[&str]) -> Self {
+        Self::with_titles(titles.iter().map(|title| (*title).to_owned()).collect())
+    }
+
+    pub fn with_titles(titles: Vec<String>) -> Self {
+        Self { titles, rows: Vec::new() }
     }
 
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {

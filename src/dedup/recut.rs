@@ -1,0 +1,63 @@
+//! Extents that end where segments do, for a blob that has others.
+//!
+//! btrfs frees nothing of an extent while any part of it is in use. So a blob is written once more,
+//! with its extents cut, and the kernel is asked to put the blob on these: it compares before it does,
+//! the blob's bytes are never written (I1), and the second file goes.
+
+use crate::digest::stream::Sink;
+use crate::error::{FsError, StoreError};
+use crate::fs::extents::MOST;
+use crate::fs::{File, Open};
+use crate::progress::Progress;
+use crate::segments::Cutting;
+use crate::store::Store;
+use crate::store::import::Import;
+use crate::store::share::CutFile;
+
+const PART: &str = "recut.part";
+const BUFFER: usize = 1 << 20;
+
+/// False when there is no room for the second file, or it did not take the blob's place everywhere.
+pub(super) fn recut(
+    store: &Store,
+    blob: &File,
+    block: u64,
+    progress: &Progress,
+) -> Result<bool, StoreError> {
+    let size = blob.stat()?.size;
+    let unreadable = |e| FsError::new("read", blob.path(), e);
+    let Some(cutting) = Cutting::of(blob, size).map_err(unreadable)? else { return Ok(false) };
+    let import = Import::begin(store.layout_arc())?;
+    match import.reserve(store, [size].into_iter()) {
+        Err(StoreError::NoSpace { .. } | StoreError::OverLimit { .. }) => return Ok(false),
+        other => other?,
+    }
+    let part = import.dir().open_file(PART, Open::New)?;
+    let sink = CutFile::new(part.clone(), &cutting, block);
+    let mut buffer = vec![0; BUFFER];
+    let mut at = 0;
+    while at < size {
+        if progress.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        let count = blob.read_at(&mut buffer, at)?;
+        let bytes = buffer.get(..count).unwrap_or_default();
+        if bytes.is_empty() {
+            return Ok(false); // it got shorter: damage, for verify to find
+        }
+        let written = Sink::write_at(&sink, bytes, at);
+        written.map_err(|e| FsError::new("write", part.path(), e))?;
+        at += count as u64;
+    }
+    part.sync()?;
+    let mut at = 0;
+    while at < size {
+        let len = (size - at).min(MOST);
+        let now = blob.share_from(&part, at, len, at)?;
+        if now == 0 {
+            return Ok(false);
+        }
+        at += now;
+    }
+    Ok(true)
+}
