@@ -13,7 +13,6 @@ mod hasher;
 mod regions;
 
 use std::io;
-use std::ops::Range;
 
 pub(crate) use hasher::{SegmentHasher, join};
 pub(crate) use regions::Regions;
@@ -50,10 +49,6 @@ pub(crate) struct Segment {
 impl Segment {
     pub fn end(&self) -> u64 {
         self.offset.saturating_add(u64::from(self.len))
-    }
-
-    pub fn range(&self) -> Range<u64> {
-        self.offset..self.end()
     }
 }
 

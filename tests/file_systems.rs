@@ -12,7 +12,6 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,145 +23,14 @@ use tonnage::space::collect;
 use tonnage::store::{Access, AddOptions, Store, Take};
 use tonnage::views::{Mode, View, ViewOptions, checkout};
 
+use support::mounts::{Kind, Mounted, run};
 use support::*;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Ext4,
-    Xfs,
-    Btrfs,
-    Tmpfs,
-    Minix,
-    /// Ext4 whose directories can ignore case.
-    Casefold,
-    /// XFS that ignores the case of ASCII letters.
-    XfsCi,
-}
-
-impl Kind {
-    fn make(self) -> Option<&'static [&'static str]> {
-        Some(match self {
-            Self::Ext4 => &["mkfs.ext4", "-q", "-F", "-m", "0"],
-            Self::Xfs => &["mkfs.xfs", "-q", "-m", "reflink=1"],
-            Self::Btrfs => &["mkfs.btrfs", "-q", "--mixed"],
-            Self::Minix => &["mkfs.minix", "-3"],
-            Self::Casefold => &["mkfs.ext4", "-q", "-F", "-O", "casefold"],
-            Self::XfsCi => &["mkfs.xfs", "-q", "-n", "version=ci"],
-            Self::Tmpfs => return None,
-        })
-    }
-
-    fn reflinks(self) -> bool {
-        matches!(self, Self::Xfs | Self::Btrfs)
-    }
-}
 
 /// The file systems that every promise is held on.
 const KINDS: [Kind; 4] = [Kind::Ext4, Kind::Xfs, Kind::Btrfs, Kind::Tmpfs];
 const MIB: u64 = 1 << 20;
 /// Small, and large enough for XFS.
 const USUAL: u64 = 320 * MIB;
-
-/// A mounted file system, unmounted when it is dropped.
-struct Mounted {
-    at: PathBuf,
-    _dir: tempfile::TempDir,
-}
-
-fn run(command: &[&str], more: &[&Path]) -> Result<(), String> {
-    let Some((program, arguments)) = command.split_first() else { return Ok(()) };
-    let out = Command::new(program)
-        .args(arguments)
-        .args(more)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| format!("{program}: {e}"))?;
-    if out.status.success() {
-        return Ok(());
-    }
-    Err(format!("{program}: {}", String::from_utf8_lossy(&out.stderr).lines().next().unwrap_or("")))
-}
-
-impl Mounted {
-    fn try_new(kind: Kind, size: u64) -> Result<Self, String> {
-        if !is_root() {
-            return Err("mounting takes root".to_owned());
-        }
-        let dir = tempfile::Builder::new().prefix("tonnage-fs-").tempdir().unwrap();
-        let (at, image) = (dir.path().canonicalize().unwrap().join("mnt"), dir.path().join("img"));
-        fs::create_dir(&at).unwrap();
-        match kind.make() {
-            Some(make) => {
-                fs::File::create(&image).unwrap().set_len(size).unwrap();
-                run(make, &[&image])?;
-                run(&["mount", "-o", "loop"], &[&image, &at])?;
-            }
-            None => {
-                let options = format!("size={size}");
-                run(&["mount", "-t", "tmpfs", "-o", &options, "tonnage"], &[&at])?;
-            }
-        }
-        Ok(Self { at, _dir: dir })
-    }
-
-    /// `None`, and a word about it, where that cannot be had.
-    fn new(kind: Kind, size: u64) -> Option<Self> {
-        Self::try_new(kind, size).map_err(|why| skipped(&format!("{kind:?}: {why}"))).ok()
-    }
-
-    fn at(&self, name: &str) -> PathBuf {
-        self.at.join(name)
-    }
-
-    fn remount(&self, how: &str) {
-        run(&["mount", "-o", &format!("remount,{how}")], &[&self.at]).unwrap();
-    }
-
-    /// Bytes that an unprivileged writer can use, after what is on its way has arrived.
-    fn free(&self) -> u64 {
-        rustix::fs::syncfs(fs::File::open(&self.at).unwrap()).unwrap();
-        let stat = rustix::fs::statvfs(&self.at).unwrap();
-        stat.f_bavail * stat.f_frsize
-    }
-
-    /// Fills it until about `left` bytes are free, with files in `fill/`.
-    fn fill(&self, left: u64) {
-        fs::create_dir_all(self.at("fill")).unwrap();
-        for (index, piece) in [MIB, 64 << 10, 4 << 10].into_iter().enumerate() {
-            let at = self.at(&format!("fill/{index}-{}", fastrand::u64(..)));
-            let Ok(mut file) = fs::File::create(at) else { return };
-            let zeros = vec![0xa5; usize::try_from(piece).unwrap()];
-            loop {
-                let free = self.free();
-                if free < left + piece {
-                    break;
-                }
-                for _ in 0..((free - left) / piece / 2).max(1) {
-                    if file.write_all(&zeros).is_err() {
-                        break;
-                    }
-                }
-                if file.sync_all().is_err() || self.free() >= free {
-                    break;
-                }
-            }
-        }
-    }
-
-    fn unfill(&self) {
-        fs::remove_dir_all(self.at("fill")).unwrap();
-        self.free();
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // Lazily when a failed test still has something open.
-        if run(&["umount"], &[&self.at]).is_err() {
-            let _ = run(&["umount", "-l"], &[&self.at]);
-        }
-    }
-}
 
 /// Runs `test` on every file system that can be had here.
 fn on_each(test: impl Fn(Kind, &Mounted)) {

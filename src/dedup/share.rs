@@ -238,6 +238,8 @@ impl Pass<'_> {
         }
         self.cut.insert(*blob, true);
         self.noted.insert(*blob, true);
+        // Before it shares: whoever goes on must not take it for a file that others have a part in.
+        self.note()?;
         Ok(true)
     }
 

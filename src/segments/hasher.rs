@@ -12,7 +12,7 @@ use std::sync::Arc;
 use twox_hash::XxHash3_128;
 
 use super::content::{PIECE, chunks};
-use super::{Cutting, Regions, SEGMENT, Segment};
+use super::{Cutting, SEGMENT, Segment};
 
 /// What one hash is made of at once, in bytes.
 const UNIT: u64 = 64 << 10;
@@ -144,12 +144,4 @@ pub(crate) fn join(cutting: &Cutting, mut found: Vec<Segment>) -> Vec<Segment> {
         joined.push(Segment { offset: first.offset, len, hash });
     }
     joined
-}
-
-impl Regions {
-    /// What stands for a file of which nobody said where it is to be cut.
-    #[cfg(test)]
-    pub fn none(len: u64) -> Self {
-        Self::new(&[], len)
-    }
 }

@@ -43,10 +43,6 @@ impl Regions {
         }
     }
 
-    pub fn len(&self) -> u64 {
-        self.len
-    }
-
     /// The region that has the byte at `offset`.
     pub fn at(&self, offset: u64) -> Range<u64> {
         let next = self.starts.partition_point(|start| *start <= offset);
@@ -54,8 +50,9 @@ impl Regions {
         start..self.starts.get(next).copied().unwrap_or(self.len)
     }
 
-    /// Where regions begin, and the file's end.
-    pub fn edges(&self) -> impl Iterator<Item = u64> {
-        self.starts.iter().copied().chain([self.len])
+    /// All of them, in their order.
+    pub fn each(&self) -> impl Iterator<Item = Range<u64>> {
+        let ends = self.starts.iter().skip(1).copied().chain([self.len]);
+        self.starts.iter().copied().zip(ends).map(|(start, end)| start..end)
     }
 }

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::*;

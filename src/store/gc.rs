@@ -56,11 +56,17 @@ impl Store {
         self.forget_dead_views()?;
         self.purge_expired()?;
         self.mark()?;
+        let shared = self.shared_extents()?.saved();
         let taken = self.take_dying()?;
         drop(gc_lock);
         collected.blobs = taken.blobs;
         collected.freed_bytes =
             taken.freed_bytes + self.empty_trash()? + self.empty_quarantine()?;
+        if shared > 0 && taken.blobs > 0 {
+            // What others have below the file, too, did not come back.
+            let stayed = shared.saturating_sub(self.shared_extents()?.saved());
+            collected.freed_bytes = collected.freed_bytes.saturating_sub(stayed);
+        }
         Ok(Some(collected))
     }
 
@@ -80,6 +86,7 @@ impl Store {
             Ok(needed)
         })?;
         let mut found = Collected::default();
+        let mut extents = self.shared_extents()?;
         for entry in self.layout.blobs.list()? {
             let Some(blob) = blob_name(&entry) else { continue };
             if needed.contains(&blob) {
@@ -87,7 +94,9 @@ impl Store {
             }
             let stat = self.layout.blobs.stat(&entry.name)?;
             found.blobs += 1;
-            found.freed_bytes += if stat.nlink == 1 { stat.allotted } else { 0 };
+            if stat.nlink == 1 {
+                found.freed_bytes += stat.allotted.saturating_sub(extents.take(&blob));
+            }
         }
         Ok(found)
     }

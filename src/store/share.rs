@@ -291,8 +291,8 @@ impl<'s> Sharer<'s> {
     }
 }
 
-/// No two cuts are closer, in bytes: an extent has a price of its own.
-const CLOSEST: u64 = 16 << 10;
+/// Shorter segments do not get an extent of their own, in bytes: it has a price.
+const SHORTEST: u64 = 16 << 10;
 
 /// A file that is written in its order, and whose extents end where segments do.
 #[derive(Debug)]
@@ -306,16 +306,12 @@ impl CutFile {
     pub fn new(file: File, cutting: &Cutting, block: u64) -> Self {
         let mut edges: Vec<u64> = Vec::new();
         if let Cutting::Tensors(regions) = cutting {
+            let long = regions.each().filter(|region| region.end - region.start >= SHORTEST);
             // The blocks between two segments belong to neither.
             let around = |edge: u64| [edge - edge % block, edge.next_multiple_of(block)];
-            for edge in regions.edges().flat_map(around) {
-                let last = edges.last().copied().unwrap_or(0);
-                if edge >= last + CLOSEST
-                    || (edge > last && edge % block == 0 && edge - last == block)
-                {
-                    edges.push(edge);
-                }
-            }
+            edges.extend(long.flat_map(|region| [region.start, region.end]).flat_map(around));
+            edges.sort_unstable();
+            edges.dedup();
         }
         Self { file, edges }
     }

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod family;
+pub mod mounts;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
