@@ -14,7 +14,6 @@ mod catalogue;
 mod contents;
 mod diff;
 mod matrix;
-mod recut;
 mod share;
 mod tensors;
 

@@ -9,15 +9,21 @@
 //! BLAKE3 would cost. Bytes are compared before anything is shared.
 
 mod content;
+#[cfg(feature = "hub")]
+mod feed;
 mod hasher;
 mod regions;
 
 use std::io;
 
+#[cfg(feature = "hub")]
+pub(crate) use feed::Feed;
 pub(crate) use hasher::{SegmentHasher, join};
 pub(crate) use regions::Regions;
 
 use crate::digest::stream::Bytes;
+#[cfg(feature = "hub")]
+use crate::digest::stream::{Buffer, StreamError, stream};
 use crate::tensors::{Format, HeaderError, Tensor};
 
 /// The longest segment, in bytes.
@@ -70,10 +76,15 @@ impl Cutting {
         if len < LEAST {
             return Ok(None);
         }
-        if let Some((_, tensors)) = tensors_of(source, len)? {
-            return Ok(Some(Self::Tensors(Regions::new(&tensors, len))));
+        let tensors = tensors_of(source, len)?.map(|(_, tensors)| tensors);
+        Ok(Self::at(tensors.as_deref(), len))
+    }
+
+    fn at(tensors: Option<&[Tensor]>, len: u64) -> Option<Self> {
+        match tensors {
+            Some(tensors) => Some(Self::Tensors(Regions::new(tensors, len))),
+            None => (len >= LEAST_CONTENT).then_some(Self::Content),
         }
-        Ok((len >= LEAST_CONTENT).then_some(Self::Content))
     }
 }
 
@@ -90,14 +101,35 @@ pub(crate) fn tensors_of(
     let mut wanted = FIRST;
     loop {
         read_to(&mut header, wanted.min(len), source)?;
-        let Some(format) = Format::of_bytes(&header) else { return Ok(None) };
-        match format.parse(&header, len) {
-            Ok(tensors) => return Ok(Some((format, tensors))),
-            Err(HeaderError::Short { needed }) if needed <= len.min(MAX_HEADER) => {
-                wanted = needed.max(header.len() as u64 * 2).min(MAX_HEADER);
-            }
-            Err(_) => return Ok(None),
+        match look(&header, len) {
+            Header::Tensors(format, tensors) => return Ok(Some((format, tensors))),
+            Header::None => return Ok(None),
+            Header::Longer(more) => wanted = more,
         }
+    }
+}
+
+/// What the first bytes of a file say.
+pub(crate) enum Header {
+    Tensors(Format, Vec<Tensor>),
+    /// That it has no tensors, or not that it has.
+    None,
+    /// Nothing yet: so many bytes are wanted, more than there were.
+    Longer(u64),
+}
+
+/// Looks at the first bytes of a file of `len` bytes: [`FIRST`] of them, all, or as many as were
+/// wanted.
+pub(crate) fn look(header: &[u8], len: u64) -> Header {
+    let Some(format) = Format::of_bytes(header) else { return Header::None };
+    match format.parse(header, len) {
+        Ok(tensors) => Header::Tensors(format, tensors),
+        Err(HeaderError::Short { needed }) if needed <= len.min(MAX_HEADER) => {
+            let more = needed.max(header.len() as u64 * 2).min(MAX_HEADER).min(len);
+            // The file ends where it should not.
+            if more > header.len() as u64 { Header::Longer(more) } else { Header::None }
+        }
+        Err(_) => Header::None,
     }
 }
 
@@ -115,6 +147,25 @@ fn read_to(header: &mut Vec<u8>, len: u64, source: &dyn Bytes) -> io::Result<()>
     }
     header.truncate(filled);
     Ok(())
+}
+
+/// The segments of a file of `len` bytes, which is read for them.
+///
+/// # Errors
+/// When it cannot be read, or is shorter.
+#[cfg(feature = "hub")]
+pub(crate) fn segments_of(source: &dyn Bytes, len: u64) -> io::Result<Vec<Segment>> {
+    let Some(cutting) = Cutting::of(source, len)?.map(std::sync::Arc::new) else {
+        return Ok(Vec::new());
+    };
+    let mut hasher = SegmentHasher::new(cutting.clone(), 0);
+    let mut buffer = Buffer::one_of(1);
+    stream(source, None, 0..len, &mut buffer, |bytes| {
+        hasher.update(bytes);
+        Ok::<_, StreamError>(())
+    })
+    .map_err(io::Error::other)?;
+    Ok(join(&cutting, hasher.found()))
 }
 
 #[cfg(test)]

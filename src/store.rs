@@ -19,6 +19,7 @@ mod pin;
 mod quarantine;
 mod rebuild;
 mod recovery;
+pub(crate) mod recut;
 mod relink;
 mod removal;
 mod reserve;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::catalogue::learn;
-use super::recut::recut;
 use crate::digest::BlobHash;
 use crate::error::StoreError;
 use crate::fs::extents::{Disk, Extent};
@@ -12,15 +11,12 @@ use crate::progress::Progress;
 use crate::segments::{LEAST, Segment};
 use crate::store::Store;
 use crate::store::index::BlobState;
-use crate::store::share::{Run, runs, share_run, with_own};
+use crate::store::share::{Run, WORTH, runs, share_run, with_own};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
 /// After so many blobs it is noted who shares.
 const BATCH: usize = 64;
-
-/// On btrfs a blob is written anew so that parts of it can be shared: not for less, in bytes.
-const WORTH: u64 = 64 << 10;
 
 /// What came of sharing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -219,28 +215,20 @@ impl Pass<'_> {
 
     /// Sees to it that a blob's extents end where its segments do. False when that is not to be.
     fn make_cut(&mut self, blob: &BlobHash, progress: &Progress) -> Result<bool> {
-        match self.cut.get(blob) {
-            Some(true) => return Ok(true),
-            _ if self.done.skipped.contains(blob) || self.done.damaged.contains(blob) => {
-                return Ok(false);
-            }
-            _ => {}
+        if self.cut.get(blob) == Some(&true) {
+            return Ok(true);
+        }
+        if self.done.skipped.contains(blob) || self.done.damaged.contains(blob) {
+            return Ok(false);
         }
         let Some(file) = self.open(blob)? else { return Ok(false) };
-        let elsewhere = |extents: Vec<Extent>| extents.iter().any(|extent| extent.shared);
-        if !self.cut.contains_key(blob) && elsewhere(file.extents()?) {
+        let cut = self.store.make_cut(blob, &file, progress)?;
+        if cut {
+            self.cut.insert(*blob, true);
+        } else {
             self.done.skipped.push(*blob);
-            return Ok(false);
         }
-        if !recut(self.store, &file, self.disk.block, progress)? {
-            self.done.skipped.push(*blob);
-            return Ok(false);
-        }
-        self.cut.insert(*blob, true);
-        self.noted.insert(*blob, true);
-        // Before it shares: whoever goes on must not take it for a file that others have a part in.
-        self.note()?;
-        Ok(true)
+        Ok(cut)
     }
 
     fn note(&mut self) -> Result<()> {

@@ -144,6 +144,7 @@ impl Shared {
                 Err(e) => return Some(Found::Failed(unreadable(&file.part, e))),
             };
             if right {
+                file.part.keep_segments(&mut hasher);
                 file.part.digested();
                 if file.part.is_note_due() {
                     file.part.note(&hasher);

@@ -21,6 +21,7 @@ use crate::digest::{BlobHash, Upstream};
 use crate::error::{PullError, StoreError};
 use crate::fs::Dir;
 use crate::model::{ModelId, Revision};
+use crate::segments::Segment;
 use crate::store::import::Import;
 use queue::Queue;
 
@@ -45,6 +46,8 @@ pub(super) struct Fetched {
     pub blob: BlobHash,
     /// The chaining values of its groups; none when there is but one.
     pub groups: Vec<Cv>,
+    /// Its segments; `None` when nobody looked for them.
+    pub segments: Option<Vec<Segment>>,
 }
 
 /// Shared by the workers.
@@ -166,6 +169,7 @@ impl Run {
             size: file.size,
             blob: BlobHash::from_bytes(root),
             groups,
+            segments: part.segments(),
         };
         if let Some(file) = self.queue.file(index) {
             self.flusher.look(&file, 1);

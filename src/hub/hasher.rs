@@ -4,10 +4,18 @@ use sha2::Digest;
 use sha2::digest::common::hazmat::SerializableState;
 
 use crate::digest::{GitSha1, Sha256, Upstream};
+use crate::segments::{Feed, Segment};
+
+/// Digests bytes, and finds their segments in the same pass.
+#[derive(Clone, Debug)]
+pub(super) struct Hasher {
+    upstream: Kind,
+    segments: Feed,
+}
 
 /// One of the two kinds.
 #[derive(Clone, Debug)]
-pub(super) enum Hasher {
+enum Kind {
     Sha256(sha2::Sha256),
     Git(sha1::Sha1),
 }
@@ -15,50 +23,65 @@ pub(super) enum Hasher {
 impl Hasher {
     /// For a file of `size` bytes whose digest should be `expected`: the same kind.
     pub fn like(expected: &Upstream, size: u64) -> Self {
-        match expected {
-            Upstream::Sha256(_) => Self::Sha256(sha2::Sha256::new()),
+        let upstream = match expected {
+            Upstream::Sha256(_) => Kind::Sha256(sha2::Sha256::new()),
             Upstream::Git(_) => {
                 let mut hasher = sha1::Sha1::new();
                 hasher.update(format!("blob {size}\0").as_bytes());
-                Self::Git(hasher)
+                Kind::Git(hasher)
             }
-        }
+        };
+        Self { upstream, segments: Feed::new(size) }
     }
 
     pub fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(hasher) => hasher.update(bytes),
-            Self::Git(hasher) => hasher.update(bytes),
+        match &mut self.upstream {
+            Kind::Sha256(hasher) => hasher.update(bytes),
+            Kind::Git(hasher) => hasher.update(bytes),
         }
+        self.segments.update(bytes);
+    }
+
+    /// Takes out the segments that were found so far.
+    pub fn take_segments(&mut self) -> Vec<Segment> {
+        self.segments.take()
+    }
+
+    /// All segments, given what was taken out before. `None` when nobody knows: an earlier process
+    /// had the first bytes.
+    pub fn segments(&self, taken: Vec<Segment>) -> Option<Vec<Segment>> {
+        self.segments.clone().finish(taken)
     }
 
     pub fn finish(self) -> Upstream {
-        match self {
-            Self::Sha256(hasher) => Upstream::Sha256(Sha256::from_bytes(hasher.finalize().into())),
-            Self::Git(hasher) => Upstream::Git(GitSha1::from_bytes(hasher.finalize().into())),
+        match self.upstream {
+            Kind::Sha256(hasher) => Upstream::Sha256(Sha256::from_bytes(hasher.finalize().into())),
+            Kind::Git(hasher) => Upstream::Git(GitSha1::from_bytes(hasher.finalize().into())),
         }
     }
 
     /// What it has made of the bytes so far, to go on with it in another process.
     pub fn state(&self) -> Vec<u8> {
-        match self {
-            Self::Sha256(hasher) => hasher.serialize().to_vec(),
-            Self::Git(hasher) => hasher.serialize().to_vec(),
+        match &self.upstream {
+            Kind::Sha256(hasher) => hasher.serialize().to_vec(),
+            Kind::Git(hasher) => hasher.serialize().to_vec(),
         }
     }
 
-    /// Goes on with a state, of the kind of `expected`; `None` when it is no state of that kind.
-    pub fn from_state(expected: &Upstream, state: &[u8]) -> Option<Self> {
-        match expected {
+    /// Goes on with a state, of the kind of `expected`, after some of the bytes of a file of `size`;
+    /// `None` when it is no state of that kind.
+    pub fn from_state(expected: &Upstream, size: u64, state: &[u8]) -> Option<Self> {
+        let upstream = match expected {
             Upstream::Sha256(_) => {
                 let state = state.try_into().ok()?;
-                Some(Self::Sha256(SerializableState::deserialize(state).ok()?))
+                Kind::Sha256(SerializableState::deserialize(state).ok()?)
             }
             Upstream::Git(_) => {
                 let state = state.try_into().ok()?;
-                Some(Self::Git(SerializableState::deserialize(state).ok()?))
+                Kind::Git(SerializableState::deserialize(state).ok()?)
             }
-        }
+        };
+        Some(Self { upstream, segments: Feed::lost(size) })
     }
 
     /// The digest of `bytes`, of the kind of `expected`.
@@ -92,10 +115,10 @@ mod tests {
             let mut hasher = Hasher::like(&upstream, 6);
             hasher.update(b"hel");
             let state = hasher.state();
-            let mut later = Hasher::from_state(&upstream, &state).unwrap();
+            let mut later = Hasher::from_state(&upstream, 6, &state).unwrap();
             later.update(b"lo\n");
             assert_eq!(later.finish(), upstream);
-            assert!(Hasher::from_state(&upstream, &state[1..]).is_none());
+            assert!(Hasher::from_state(&upstream, 6, &state[1..]).is_none());
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::digest::Upstream;
 use crate::digest::tree::{Cv, GROUP, TreeError, group_count, root_from_groups};
 use crate::error::{FsError, StoreError};
 use crate::fs::{Dir, File, Open};
+use crate::segments::Segment;
 use crate::store::partial::{digest_name, groups_name, part_name};
 use claims::Claims;
 pub(super) use writer::Writer;
@@ -46,6 +47,8 @@ pub(super) struct Part {
     state: Mutex<State>,
     /// The upstream's digest of the groups that are digested.
     hasher: Mutex<Hasher>,
+    /// The segments of these groups.
+    segments: Mutex<Vec<Segment>>,
     /// Held while bytes are written.
     turn: Mutex<()>,
     /// Bytes that were written and not made durable.
@@ -138,6 +141,7 @@ impl Part {
             size,
             state: Mutex::new(state),
             hasher,
+            segments: Mutex::default(),
             turn: Mutex::new(()),
             unflushed: AtomicU64::new(0),
             flushing: AtomicBool::new(false),
@@ -299,7 +303,8 @@ impl Part {
         if let Some(group) = state.groups.get_mut(index) {
             *group = Group::There;
         }
-        if let Some(hasher) = led {
+        if let Some(mut hasher) = led {
+            self.keep_segments(&mut hasher);
             *self.hasher() = hasher;
             state.digested += 1;
             state.digesting = false;
@@ -315,6 +320,21 @@ impl Part {
     /// The digest of the groups that are digested. Only who digests may change it.
     pub fn hasher(&self) -> MutexGuard<'_, Hasher> {
         self.hasher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the segments that were found in groups that are digested.
+    pub fn keep_segments(&self, hasher: &mut Hasher) {
+        let found = hasher.take_segments();
+        self.segments.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+    }
+
+    /// The file's segments, when all is digested; `None` when an earlier process digested a part of
+    /// it.
+    pub fn segments(&self) -> Option<Vec<Segment>> {
+        let mut found = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = std::mem::take(&mut *found);
+        drop(found);
+        self.hasher().segments(taken)
     }
 
     /// What the thread that digests does next. After [`Next::Wait`] it is no longer that thread.

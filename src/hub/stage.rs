@@ -10,12 +10,14 @@ use super::plan::{Here, Listing};
 use super::progress::PullProgress;
 use super::turn::Missing;
 use crate::digest::{BlobHash, Upstream};
-use crate::error::{PullError, SourceError, StoreError};
+use crate::error::{FsError, PullError, SourceError, StoreError};
 use crate::fs::{Dir, Open, durable};
 use crate::model::{FilePath, Manifest, ManifestFile, ModelId};
+use crate::segments::segments_of;
 use crate::space::{Gone, TRIES, make_room};
 use crate::store::import::{Import, Learned};
 use crate::store::partial::{self, LIST, List, ListedFile};
+use crate::store::share::Sharer;
 use crate::store::{Lease, Resolved, Store};
 
 /// What a pull works on: each upstream digest once, with a file that has it, and how many have.
@@ -196,11 +198,19 @@ pub(super) fn publish(
     fetched: Vec<Fetched>,
 ) -> Result<(Resolved, Lease), PullError> {
     let mut learned = Learned::default();
+    let sharer = Sharer::new(store, import.dir(), true)?;
     for file in fetched {
         let part = import.dir().open_file(partial::part_name(&file.upstream), Open::Read)?;
         // Bytes that are here under another name are not kept twice.
         if !import.pin(store, &file.blob, file.size)? {
             import.seal_by_link(&partial::part_name(&file.upstream), &part, &file.blob)?;
+            let segments = match file.segments {
+                Some(segments) => segments,
+                None => segments_of(&part, file.size)
+                    .map_err(|e| FsError::new("read", part.path(), e))
+                    .map_err(StoreError::from)?,
+            };
+            sharer.add(&file.blob, (&part, file.size), segments, false)?;
         }
         if !file.groups.is_empty() {
             learned.subtrees.insert(file.blob, file.groups);
@@ -216,6 +226,9 @@ pub(super) fn publish(
         return Err(e.into());
     }
     learned.aliases = staged.blobs.clone();
+    let shared = sharer.into_shared();
+    learned.segments = shared.segments;
+    learned.sharing = shared.sharing;
     let manifest = manifest(model, listing, &staged)?;
     let refs: Vec<_> = listing.reference.iter().cloned().collect();
     let (name, lease) = import.publish(store, &manifest, &learned, &refs, crate::store::now())?;

@@ -114,6 +114,12 @@ impl SegmentHasher {
         Ok(self.found)
     }
 
+    /// Takes out what was found so far.
+    #[cfg(feature = "hub")]
+    pub fn take_found(&mut self) -> Vec<Segment> {
+        std::mem::take(&mut self.found)
+    }
+
     /// What was found so far, of a file whose bytes all came.
     pub fn found(self) -> Vec<Segment> {
         let nothing = |_: &mut [u8], _| Ok(());

@@ -163,7 +163,7 @@ impl Store {
             sources: &sources,
             progress,
             known_sizes,
-            sharer: Sharer::new(self, import.dir())?,
+            sharer: Sharer::new(self, import.dir(), false)?,
             no_reflink: AtomicBool::new(options.take == Take::Copy),
             new_bytes: AtomicU64::new(0),
             known_files: AtomicU64::new(0),

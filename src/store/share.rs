@@ -4,16 +4,18 @@
 //! So what is wrong in the catalogue costs a comparison, and whatever fails leaves ordinary, whole
 //! files. Bytes of a blob are not rewritten by it, nor is its inode changed (I1).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::index::Holder;
+use super::recut::recut;
 use super::{Result, Store};
 use crate::digest::BlobHash;
 use crate::digest::stream::Sink;
 use crate::fs::extents::{Disk, MOST};
 use crate::fs::{Dir, File, Open};
+use crate::progress::Progress;
 use crate::segments::{Cutting, Segment};
 
 /// A stretch of a blob that another one, or the same one elsewhere, has too: several segments in a
@@ -150,12 +152,18 @@ fn edge(
     file.share_from(source, at.offset, block, at.at)
 }
 
+/// On btrfs a blob is written anew so that parts of it can be shared: not for less, in bytes.
+pub(crate) const WORTH: u64 = 64 << 10;
+
 /// What an import shares.
 pub(crate) struct Sharer<'s> {
     store: &'s Store,
     /// Where the import's own blobs are.
     staged: &'s Dir,
     disk: Disk,
+    /// On btrfs: blobs that are not written with cuts are written anew, where it is worth it. The
+    /// bytes of what is added are the source's, too, and would take room once more.
+    recuts: bool,
     /// It was tried here, and does not work.
     off: AtomicBool,
     state: Mutex<Shared>,
@@ -177,10 +185,10 @@ pub(crate) struct Shared {
 }
 
 impl<'s> Sharer<'s> {
-    pub fn new(store: &'s Store, staged: &'s Dir) -> Result<Self> {
+    pub fn new(store: &'s Store, staged: &'s Dir, recuts: bool) -> Result<Self> {
         let disk = store.layout().blobs.disk()?;
         let off = AtomicBool::new(false);
-        Ok(Self { store, staged, disk, off, state: Mutex::default() })
+        Ok(Self { store, staged, disk, recuts, off, state: Mutex::default() })
     }
 
     pub fn into_shared(self) -> Shared {
@@ -204,31 +212,31 @@ impl<'s> Sharer<'s> {
         blob: &BlobHash,
         (file, size): (&File, u64),
         segments: Vec<Segment>,
-        cut: bool,
+        mut cut: bool,
     ) -> Result<()> {
         if segments.is_empty() {
             return Ok(());
         }
         let mut state = self.state();
-        let able = !self.off.load(Ordering::Relaxed) && (cut || !self.disk.whole_extents);
-        if able && !state.segments.contains_key(blob) {
+        let able = cut || self.recuts || !self.disk.whole_extents;
+        if able && !self.off.load(Ordering::Relaxed) && !state.segments.contains_key(blob) {
             let mut holders = self.store.index().read(|reader| reader.holders(&segments))?;
-            let cut_before = if self.disk.whole_extents {
-                self.store.index().read(|reader| reader.sharing())?
-            } else {
-                HashMap::new()
-            };
+            if self.disk.whole_extents && !self.recuts {
+                // Nothing comes back of an extent that goes on behind the segment.
+                let known = self.store.index().read(|reader| reader.sharing())?;
+                let is_cut = |holder: &Holder| known.get(&holder.blob) == Some(&true);
+                holders.iter_mut().for_each(|holders| holders.retain(is_cut));
+            }
             for (segment, holders) in segments.iter().zip(&mut holders) {
-                // On btrfs nothing comes back of an extent that goes on behind the segment.
-                if self.disk.whole_extents {
-                    holders.retain(|h| cut_before.get(&h.blob) == Some(&true));
-                }
                 holders.extend(state.fresh.get(&segment.hash).into_iter().flatten());
             }
             with_own(blob, &segments, &mut holders);
             let runs = runs(blob, &segments, &holders, self.disk.block);
-            let shared = self.share(&mut state, blob, (file, size), &runs);
-            state.bytes += shared;
+            cut = self.cut(&mut state, blob, file, &runs, cut)?;
+            if cut || !self.disk.whole_extents {
+                let shared = self.share(&mut state, blob, (file, size), &runs);
+                state.bytes += shared;
+            }
         }
         for segment in &segments {
             let holder = Holder { blob: *blob, offset: segment.offset, len: segment.len };
@@ -243,6 +251,37 @@ impl<'s> Sharer<'s> {
         }
         state.segments.insert(*blob, segments);
         Ok(())
+    }
+
+    /// Whether the blob's extents are cut, or are by now, and those of its holders.
+    fn cut(
+        &self,
+        state: &mut Shared,
+        blob: &BlobHash,
+        file: &File,
+        runs: &[Run],
+        cut: bool,
+    ) -> Result<bool> {
+        let worth = || runs.iter().map(|run| run.len).sum::<u64>() >= WORTH;
+        if cut || !self.disk.whole_extents || !worth() {
+            return Ok(cut);
+        }
+        let unwatched = Progress::new();
+        let holders: BTreeSet<_> = runs.iter().map(|run| run.holder).collect();
+        for holder in holders.iter().filter(|holder| *holder != blob) {
+            let is_cut = state.cut.get(holder) == Some(&true);
+            let done = match self.open(holder) {
+                _ if is_cut => true,
+                Some((file, _)) => self.store.make_cut(holder, &file, &unwatched)?,
+                None => false,
+            };
+            if !done {
+                return Ok(false);
+            }
+            state.cut.insert(*holder, true);
+            state.sharing.insert(*holder, true);
+        }
+        recut(self.store, file, self.disk.block, &unwatched)
     }
 
     fn share(

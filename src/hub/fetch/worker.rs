@@ -219,7 +219,8 @@ impl Run {
         };
         let (upstream, size, blob) = (file.upstream, file.size, BlobHash::of(&bytes));
         self.progress.finished(index, *copies);
-        self.queue.finish(index, Fetched { upstream, size, blob, groups: Vec::new() });
+        self.queue
+            .finish(index, Fetched { upstream, size, blob, groups: Vec::new(), segments: None });
         Ok(())
     }
 

@@ -116,7 +116,7 @@ fn read(found: &[u8], upstream: &Upstream, stat: &Stat, cvs: &[Cv]) -> Option<(u
     if !same {
         return None;
     }
-    Some((digested, Hasher::from_state(upstream, state)?))
+    Some((digested, Hasher::from_state(upstream, stat.size, state)?))
 }
 
 fn checksum(upstream: &Upstream, body: &[u8], cvs: &[Cv]) -> [u8; 32] {

@@ -77,7 +77,7 @@ fn fetch(dir: &Dir, staged: &Staged) -> Result<(Vec<Fetched>, u64), PullError> {
                 bytes += data.len() as u64;
             }
             let (upstream, size, blob) = (file.upstream, file.size, BlobHash::of(data));
-            all.push(Fetched { upstream, size, blob, groups: Vec::new() });
+            all.push(Fetched { upstream, size, blob, groups: Vec::new(), segments: None });
             continue;
         }
         let mut part = Part::open(dir, &file.upstream, file.size)?;
@@ -115,7 +115,7 @@ fn fetch(dir: &Dir, staged: &Staged) -> Result<(Vec<Fetched>, u64), PullError> {
         assert_eq!(part.hasher().clone().finish(), file.upstream);
         let (root, groups) = part.root().unwrap();
         let (upstream, size, blob) = (file.upstream, file.size, BlobHash::from_bytes(root));
-        all.push(Fetched { upstream, size, blob, groups });
+        all.push(Fetched { upstream, size, blob, groups, segments: None });
     }
     Ok((all, bytes))
 }

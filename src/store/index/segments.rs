@@ -53,6 +53,12 @@ impl Reader {
         Ok(table.get(blob.as_bytes())?.map(|value| unpack(value.value())))
     }
 
+    /// Whether a blob's extents are cut at its segments; `None` of one that took no part in sharing.
+    pub fn is_cut(&self, blob: &BlobHash) -> Result<Option<bool>> {
+        let Some(table) = there(self.0.open_table(SHARING))? else { return Ok(None) };
+        Ok(table.get(blob.as_bytes())?.map(|cut| cut.value()))
+    }
+
     /// The blobs that took part in sharing, and whether their extents are cut at their segments.
     pub fn sharing(&self) -> Result<HashMap<BlobHash, bool>> {
         let Some(table) = there(self.0.open_table(SHARING))? else { return Ok(HashMap::new()) };

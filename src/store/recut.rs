@@ -4,26 +4,51 @@
 //! with its extents cut, and the kernel is asked to put the blob on these: it compares before it does,
 //! the blob's bytes are never written (I1), and the second file goes.
 
+use super::import::Import;
+use super::share::CutFile;
+use super::{Result, Store};
+use crate::digest::BlobHash;
 use crate::digest::stream::Sink;
 use crate::error::{FsError, StoreError};
 use crate::fs::extents::MOST;
 use crate::fs::{File, Open};
 use crate::progress::Progress;
 use crate::segments::Cutting;
-use crate::store::Store;
-use crate::store::import::Import;
-use crate::store::share::CutFile;
 
 const PART: &str = "recut.part";
 const BUFFER: usize = 1 << 20;
 
+impl Store {
+    /// Sees to it that a blob's extents end where its segments do, on a file system where that
+    /// matters, and notes it. False when that is not to be: a file outside the store has a part in
+    /// its blocks, and writing it anew would take more room; or there is no room for it.
+    pub(crate) fn make_cut(
+        &self,
+        blob: &BlobHash,
+        file: &File,
+        progress: &Progress,
+    ) -> Result<bool> {
+        match self.index.read(|reader| reader.is_cut(blob))? {
+            Some(true) => return Ok(true),
+            None if file.extents()?.iter().any(|extent| extent.shared) => return Ok(false),
+            _ => {}
+        }
+        let disk = self.layout.blobs.disk()?;
+        if !recut(self, file, disk.block, progress)? {
+            return Ok(false);
+        }
+        // Before it shares: whoever goes on after this process must not take it for a file that
+        // others have a part in.
+        let index = &self.index;
+        let writer = index.begin_write()?;
+        writer.set_sharing([(blob, &true)]).map_err(|e| index.error(e))?;
+        writer.commit().map_err(|e| index.error(e))?;
+        Ok(true)
+    }
+}
+
 /// False when there is no room for the second file, or it did not take the blob's place everywhere.
-pub(super) fn recut(
-    store: &Store,
-    blob: &File,
-    block: u64,
-    progress: &Progress,
-) -> Result<bool, StoreError> {
+pub(super) fn recut(store: &Store, blob: &File, block: u64, progress: &Progress) -> Result<bool> {
     let size = blob.stat()?.size;
     let unreadable = |e| FsError::new("read", blob.path(), e);
     let Some(cutting) = Cutting::of(blob, size).map_err(unreadable)? else { return Ok(false) };
