@@ -40,7 +40,7 @@ const LEAST_CONTENT: u64 = 1 << 20;
 const MAX_HEADER: u64 = 32 << 20;
 
 /// What is read of a file first, in bytes: most headers of safetensors are not longer.
-const FIRST: u64 = 64 << 10;
+pub(crate) const FIRST: u64 = 64 << 10;
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

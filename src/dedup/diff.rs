@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::contents::{Contents, Key, key, overlap};
 use crate::digest::BlobHash;
 use crate::error::StoreError;
-use crate::fs::Open;
 use crate::model::{ModelId, Revision};
 use crate::progress::Progress;
 use crate::store::index::Holder;
@@ -92,7 +91,7 @@ pub fn diff(store: &Store, a: &Resolved, b: &Resolved, progress: &Progress) -> R
     let same = |blob: &BlobHash| blobs_a.contains(blob);
     let same_bytes: u64 = of_b.blobs.iter().filter(|(b, _)| same(b)).map(|(_, size)| size).sum();
 
-    let able = is_able(store, &of_b);
+    let able = store.shares_parts()?;
     let alike = if able { alike(store, &of_a, &of_b, &same)? } else { 0 };
     let shared =
         overlap(&of_b.extents(store, |blob| !same(blob))?, &of_a.extents(store, |_| true)?);
@@ -158,23 +157,10 @@ fn alike(
             .iter()
             .map(|segment| places.get(&key(segment)).cloned().unwrap_or_default())
             .collect();
-        for run in runs(blob, segments, &holders, block) {
-            let end = run.at + run.len;
-            let whole = (end - end % block).saturating_sub(run.at.next_multiple_of(block));
-            bytes += whole;
-        }
+        let runs = runs(blob, segments, &holders, block);
+        bytes += runs.iter().map(|run| run.whole_blocks(block)).sum::<u64>();
     }
     Ok(bytes)
-}
-
-/// Asks the file system, by way of a blob that is to share with itself: it refuses that in one way
-/// where it can share, and in another where it cannot.
-fn is_able(store: &Store, contents: &Contents) -> bool {
-    contents.blobs.iter().filter(|(_, size)| *size > 0).any(|(blob, _)| {
-        let file = store.layout().blobs.open_file(blob.hex(), Open::Read);
-        let tried = file.and_then(|file| file.share_from(&file, 0, 1, 0));
-        !tried.is_err_and(|e| e.cannot_share() || e.is_not_found())
-    })
 }
 
 fn groups(of_a: &Contents, of_b: &Contents) -> Vec<Group> {

@@ -54,7 +54,8 @@ pub struct Deduped {
 /// the file system say. Files are whole whatever happens.
 pub fn share(store: &Store, progress: &Progress) -> Result<Deduped> {
     store.check_writable()?;
-    let mut done = Deduped { before: store.physical()?, able: true, ..Deduped::default() };
+    let able = store.shares_parts()?;
+    let mut done = Deduped { before: store.physical()?, able, ..Deduped::default() };
     let mut blobs = Vec::new();
     let mut missing = Vec::new();
     store.index().read(|reader| {

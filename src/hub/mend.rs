@@ -6,7 +6,6 @@ use tokio::runtime::Handle;
 
 use super::{Client, RemoteFile};
 use crate::digest::Upstream;
-use crate::error::HubError;
 use crate::model::{ManifestFile, ModelId, Revision};
 use crate::verify::{Elsewhere, Source};
 
@@ -52,53 +51,8 @@ impl Source for Remote<'_> {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
-        self.mender.runtime.block_on(self.fill(buf, offset)).map_err(io::Error::other)
-    }
-}
-
-impl Remote<'_> {
-    /// Again and again from where it ended, as patiently as a pull.
-    async fn fill(&self, buf: &mut [u8], offset: u64) -> Result<(), HubError> {
-        let retry = self.mender.client.retry();
-        let (mut filled, mut failures) = (0, 0);
-        while filled < buf.len() {
-            let before = filled;
-            let Err(error) = self.attempt(buf, offset, &mut filled).await else { continue };
-            failures = if filled > before { 1 } else { failures + 1 };
-            match retry.pause(failures, &error) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    async fn attempt(
-        &self,
-        buf: &mut [u8],
-        offset: u64,
-        filled: &mut usize,
-    ) -> Result<(), HubError> {
-        let at = offset + *filled as u64;
-        let range = at..offset + buf.len() as u64;
-        let client = self.mender.client;
-        let mut body = client.open(&self.model, &self.commit, &self.file, Some(range)).await?;
-        // Where there are no ranges the file comes from its beginning.
-        let mut skip = at.saturating_sub(body.start());
-        while let Some(bytes) = body.next().await? {
-            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(bytes.len());
-            skip -= skipped as u64;
-            let new = bytes.get(skipped..).unwrap_or_default();
-            let rest = buf.get_mut(*filled..).unwrap_or_default();
-            let taken = rest.len().min(new.len());
-            if let (Some(to), Some(from)) = (rest.get_mut(..taken), new.get(..taken)) {
-                to.copy_from_slice(from);
-            }
-            *filled += taken;
-            if *filled == buf.len() {
-                break;
-            }
-        }
-        Ok(())
+        let file = (&self.model, &self.commit, &self.file);
+        let reading = self.mender.client.read_at(file, buf, offset);
+        self.mender.runtime.block_on(reading).map_err(io::Error::other)
     }
 }

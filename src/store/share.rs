@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::index::Holder;
+use super::layout::FORMAT;
 use super::recut::recut;
 use super::{Result, Store};
 use crate::digest::BlobHash;
@@ -30,6 +31,23 @@ pub(crate) struct Run {
     pub offset: u64,
     /// The holder is the blob itself.
     pub own: bool,
+}
+
+impl Run {
+    /// Bytes of it in whole blocks.
+    pub fn whole_blocks(&self, block: u64) -> u64 {
+        let end = self.at + self.len;
+        (end - end % block).saturating_sub(self.at.next_multiple_of(block))
+    }
+}
+
+impl Store {
+    /// Whether parts of files can be shared here. The file system is asked, by way of a file that is
+    /// to share with itself: it refuses that in one way where it can, and in another where it cannot.
+    pub(crate) fn shares_parts(&self) -> Result<bool> {
+        let file = self.layout.root.open_file(FORMAT, Open::Read)?;
+        Ok(!file.share_from(&file, 0, 1, 0).is_err_and(|e| e.cannot_share()))
+    }
 }
 
 /// Adds to each segment's holders the blob's own segments before it that are the same.

@@ -7,6 +7,8 @@
     reason = "a test says what it expects by failing"
 )]
 
+#[path = "../support/mod.rs"]
+mod common;
 #[path = "../support/hub.rs"]
 mod hub;
 #[path = "../support/process.rs"]
@@ -28,5 +30,6 @@ mod mending;
 mod outdated;
 mod outside;
 mod refusals;
+mod sharing;
 mod support;
 mod terminal;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::ValueEnum;
-use tonnage::error::ErrorKind;
+use tonnage::error::{ErrorKind, PullError};
 use tonnage::hub::{
     self, Client, PullProgress, PullRequest, Pulled, RateLimit, RepoKind, Selection,
 };
@@ -123,11 +123,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         limit: args.limit_rate.map(|rate| Arc::new(RateLimit::new(rate))),
     };
     if args.dry_run {
-        let plan = drive(context, args.jobs, None, async |progress| {
-            hub::plan(store.clone(), &client, &request, progress).await
+        let (plan, estimates) = drive(context, args.jobs, None, async |progress| {
+            let plan = hub::plan(store.clone(), &client, &request, progress).await?;
+            let jobs = request.jobs;
+            let estimates = hub::estimate(store.clone(), &client, &plan, jobs, progress).await?;
+            Ok::<_, PullError>((plan, estimates))
         })?;
         let room = space::room_for(&store, plan.new_bytes())?;
-        report::plan(&plan, room.as_ref(), &context.out);
+        report::plan(&plan, &estimates, room.as_ref(), &context.out);
         return Ok(Exit::Done);
     }
     let events = args.events.then_some(&context.out);

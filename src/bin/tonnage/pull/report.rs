@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 use tonnage::digest::{GitSha1, Sha256, Upstream};
-use tonnage::hub::{FileState, Plan, PlannedFile, Pulled};
+use tonnage::hub::{Estimate, FileState, Plan, PlannedFile, Pulled};
 use tonnage::model::{FilePath, ModelId, RefName, Revision};
 use tonnage::space::{Evicted, Gone};
 use tonnage::store::Resolved;
@@ -97,6 +97,8 @@ struct PlanObject<'p> {
     revision: &'p Revision,
     #[serde(serialize_with = "each")]
     files: &'p [PlannedFile],
+    /// Of files that have tensors and are not here, from their headers.
+    estimates: Vec<Value>,
     total_bytes: u64,
     have_bytes: u64,
     new_bytes: u64,
@@ -126,11 +128,21 @@ fn each<S: Serializer>(files: &&[PlannedFile], to: S) -> Result<S::Ok, S::Error>
 }
 
 /// What a pull would fetch, file by file and in all.
-pub fn plan(plan: &Plan, room: Option<&Evicted>, out: &Out) {
+pub fn plan(plan: &Plan, estimates: &[Estimate], room: Option<&Evicted>, out: &Out) {
+    let estimate = |estimate: &Estimate| {
+        json!({
+            "path": estimate.path,
+            "tensors": estimate.tensors,
+            "tensors_here": estimate.tensors_here,
+            "bytes_here": estimate.bytes_here,
+            "new_disk_bytes": estimate.new_bytes,
+        })
+    };
     let object = PlanObject {
         model: &plan.model,
         revision: &plan.commit,
         files: &plan.files,
+        estimates: estimates.iter().map(estimate).collect(),
         total_bytes: plan.total_bytes(),
         have_bytes: plan.have_bytes(),
         new_bytes: plan.new_bytes(),
@@ -151,8 +163,29 @@ pub fn plan(plan: &Plan, room: Option<&Evicted>, out: &Out) {
             listing::name(&plan.model, &plan.commit),
             size(plan.new_bytes()),
             size(plan.total_bytes())
-        ) + &room.map_or_else(String::new, |room| rm::lines(&room.freed, true, "evict"))
+        ) + &estimated(estimates, out)
+            + &room.map_or_else(String::new, |room| rm::lines(&room.freed, true, "evict"))
     });
+}
+
+/// What variants would cost on this disk.
+fn estimated(estimates: &[Estimate], out: &Out) -> String {
+    if estimates.iter().all(|estimate| estimate.tensors_here == 0) {
+        return String::new();
+    }
+    let mut table = Table::new(&["FILE", ">TENSORS", ">HERE", ">BYTES HERE", ">NEW ON DISK"]);
+    for estimate in estimates {
+        table.row([
+            estimate.path.to_string(),
+            estimate.tensors.to_string(),
+            estimate.tensors_here.to_string(),
+            size(estimate.bytes_here),
+            size(estimate.new_bytes),
+        ]);
+    }
+    let all = estimates.iter().map(|estimate| estimate.new_bytes).sum();
+    let about = "estimated from the files' headers: equal names, types and shapes";
+    format!("\n{}{} new on disk; {about}\n", table.render(out), size(all))
 }
 
 fn state(state: &FileState, size: u64) -> (&'static str, u64) {
