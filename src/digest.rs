@@ -2,6 +2,7 @@
 
 mod active;
 pub(crate) mod pool;
+pub(crate) mod segments;
 pub(crate) mod stream;
 pub(crate) mod tree;
 

@@ -60,7 +60,6 @@ pub mod manager;
 pub mod model;
 pub mod open;
 pub mod progress;
-mod segments;
 pub mod space;
 pub mod store;
 pub mod tensors;

@@ -27,6 +27,13 @@
 //! A file whose size, time, mode or inode is not as it was is read and hashed, whatever the level,
 //! and is good if its bytes are.
 //!
+//! # What models have in common
+//!
+//! A file that two open models have, as a shard that a fine-tune left alone, is one blob: it is mapped
+//! once, and the kernel keeps its pages once. So it is with views that are hardlinks. Tensors that are
+//! equal in different files may share their place on the disk (see [`dedup`](crate::dedup)), but the
+//! kernel keeps pages by file: each file that is read has its own in memory.
+//!
 //! # What it cannot do
 //!
 //! Bytes are mapped, not copied. A program that may write to the store's files can change them after

@@ -193,6 +193,25 @@ fn without_the_chaining_values_a_touched_file_is_read_whole_once() {
 }
 
 #[test]
+fn models_that_have_a_file_in_common_have_its_map_in_common() {
+    let world = World::new();
+    fs::create_dir(world.path("tuned")).unwrap();
+    fs::copy(world.path("big/weights.bin"), world.path("tuned/weights.bin")).unwrap();
+    fs::write(world.path("tuned/config.json"), "[]").unwrap();
+    world.add(&world.path("tuned"), "org/tuned");
+    let (a, b) = (world.open("org/big", Trust::Stamp), world.open("org/tuned", Trust::Stamp));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    let map = |model: &OpenModel, path: &str| {
+        let file = model.file(path).unwrap();
+        file.bytes(0..file.size()).unwrap().as_ptr()
+    };
+    assert_eq!(map(&a, "weights.bin"), map(&b, "weights.bin"));
+    assert_ne!(map(&a, "config.json"), map(&b, "config.json"));
+    drop(a);
+    assert_eq!(weights(&b).bytes(0..bytes().len() as u64).unwrap(), bytes());
+}
+
+#[test]
 fn an_open_model_is_not_removed() {
     let world = World::new();
     let model = world.open("org/big", Trust::Stamp).unwrap();

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::BlobHash;
 use crate::digest::pool::{self, Cause, Digests, Job, Opened};
+use crate::digest::segments::{Cutting, Segment};
 use crate::error::{FsError, StoreError};
 use crate::fs::Open;
 use crate::progress::Progress;
-use crate::segments::{Cutting, Segment};
 use crate::store::Store;
 
 type Result<T> = std::result::Result<T, StoreError>;

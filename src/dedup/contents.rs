@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 use super::catalogue::segments_of;
 use super::tensors::{FileTensors, of_files};
 use crate::digest::BlobHash;
+use crate::digest::segments::Segment;
 use crate::error::StoreError;
 use crate::fs::Open;
 use crate::fs::extents::Extent;
 use crate::model::{Manifest, ManifestFile};
 use crate::progress::Progress;
-use crate::segments::Segment;
 use crate::store::Store;
 
 type Result<T> = std::result::Result<T, StoreError>;

@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 
 use super::contents::{Contents, Key};
+use crate::digest::segments::LEAST;
 use crate::error::StoreError;
 use crate::fs::extents::Extent;
 use crate::model::ManifestFile;
 use crate::progress::Progress;
-use crate::segments::LEAST;
 use crate::store::{Resolved, Store};
 
 type Result<T> = std::result::Result<T, StoreError>;

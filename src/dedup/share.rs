@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::catalogue::learn;
 use crate::digest::BlobHash;
+use crate::digest::segments::{LEAST, Segment};
 use crate::error::StoreError;
 use crate::fs::extents::{Disk, Extent};
 use crate::fs::{File, Open};
 use crate::progress::Progress;
-use crate::segments::{LEAST, Segment};
 use crate::store::Store;
 use crate::store::index::BlobState;
 use crate::store::share::{Run, WORTH, runs, share_run, with_own};

@@ -1,10 +1,10 @@
 //! The tensors of a revision's files.
 
 use crate::digest::BlobHash;
+use crate::digest::segments::tensors_of;
 use crate::error::{FsError, StoreError};
 use crate::fs::Open;
 use crate::model::{FilePath, ManifestFile};
-use crate::segments::tensors_of;
 use crate::store::{Resolved, Store};
 use crate::tensors::{Format, Tensor};
 

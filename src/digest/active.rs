@@ -4,8 +4,8 @@
 use super::pool::{Cause, Digests, Done, Job, Opened};
 use super::stream::{Bytes, Sink};
 use super::tree::{Cv, GROUP, TreeError, group_count, root_from_groups};
+use crate::digest::segments::{Cutting, Segment, join};
 use crate::digest::{BlobHash, Sha256};
-use crate::segments::{Cutting, Segment, join};
 use sha2::Digest;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,8 +10,8 @@
 use super::active::{Active, PIECE_GROUPS, finish, lock};
 use super::stream::{Buffer, Bytes, Sink, StreamError, fill, stream};
 use super::tree::{Cv, GROUP, GroupHasher, TreeError, group_count};
+use crate::digest::segments::{self, Cutting, Segment, SegmentHasher};
 use crate::digest::{BlobHash, Sha256};
-use crate::segments::{self, Cutting, Segment, SegmentHasher};
 use sha2::Digest;
 use std::fmt;
 use std::ops::Range;

@@ -16,12 +16,12 @@ use super::limit::RateLimit;
 use super::part::Part;
 use super::progress::PullProgress;
 use super::{Client, RemoteFile};
+use crate::digest::segments::Segment;
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Upstream};
 use crate::error::{PullError, StoreError};
 use crate::fs::Dir;
 use crate::model::{ModelId, Revision};
-use crate::segments::Segment;
 use crate::store::import::Import;
 use queue::Queue;
 

@@ -3,8 +3,8 @@
 use sha2::Digest;
 use sha2::digest::common::hazmat::SerializableState;
 
+use crate::digest::segments::{Feed, Segment};
 use crate::digest::{GitSha1, Sha256, Upstream};
-use crate::segments::{Feed, Segment};
 
 /// Digests bytes, and finds their segments in the same pass.
 #[derive(Clone, Debug)]

@@ -10,10 +10,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::hasher::Hasher;
 use crate::digest::Upstream;
+use crate::digest::segments::Segment;
 use crate::digest::tree::{Cv, GROUP, TreeError, group_count, root_from_groups};
 use crate::error::{FsError, StoreError};
 use crate::fs::{Dir, File, Open};
-use crate::segments::Segment;
 use crate::store::partial::{digest_name, groups_name, part_name};
 use claims::Claims;
 pub(super) use writer::Writer;

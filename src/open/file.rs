@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use memmap2::Mmap;
 
@@ -29,7 +29,7 @@ pub struct OpenFile {
     blob: BlobHash,
     blob_path: PathBuf,
     file: std::fs::File,
-    map: OnceLock<Mmap>,
+    map: OnceLock<Arc<Mmap>>,
     touched: Option<Touched>,
     tensors: OnceLock<Vec<Tensor>>,
 }

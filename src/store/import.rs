@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::index::{BlobState, RevisionRow};
 use super::layout::Layout;
 use super::{Lease, Result, Store, partial};
+use crate::digest::segments::Segment;
 use crate::digest::tree::Cv;
 use crate::digest::{BlobHash, Upstream};
 use crate::error::{SourceError, StoreError};
 use crate::fs::durable::{self, Batch};
 use crate::fs::{Dir, File, Kind, LockKind, Open, Rename, Stat};
 use crate::model::{Manifest, ModelId, RefName, Revision};
-use crate::segments::Segment;
 
 pub(super) const LOCK: &str = ".lock";
 

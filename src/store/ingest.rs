@@ -18,6 +18,7 @@ use super::share::{CutFile, Sharer};
 use super::walk::{Source, walk};
 use super::{Result, Store};
 use crate::digest::pool::{self, Cause, Digests, Failure, Job, Opened};
+use crate::digest::segments::Cutting;
 use crate::digest::stream::{Sink, StreamError};
 use crate::digest::tree::GROUP;
 use crate::digest::{BlobHash, Upstream};
@@ -25,7 +26,6 @@ use crate::error::{FsError, SourceError, StoreError};
 use crate::fs::{File, Fs, Kind, Open, Stat};
 use crate::model::{Manifest, ManifestFile, ModelId, RefName, Revision};
 use crate::progress::Progress;
-use crate::segments::Cutting;
 
 /// How often a file that changes while it is read is taken again.
 const TRIES: u32 = 3;

@@ -8,12 +8,12 @@ use super::import::Import;
 use super::share::CutFile;
 use super::{Result, Store};
 use crate::digest::BlobHash;
+use crate::digest::segments::Cutting;
 use crate::digest::stream::Sink;
 use crate::error::{FsError, StoreError};
 use crate::fs::extents::MOST;
 use crate::fs::{File, Open};
 use crate::progress::Progress;
-use crate::segments::Cutting;
 
 const PART: &str = "recut.part";
 const BUFFER: usize = 1 << 20;

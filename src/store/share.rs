@@ -13,11 +13,11 @@ use super::layout::FORMAT;
 use super::recut::recut;
 use super::{Result, Store};
 use crate::digest::BlobHash;
+use crate::digest::segments::{Cutting, Segment};
 use crate::digest::stream::Sink;
 use crate::fs::extents::{Disk, MOST};
 use crate::fs::{Dir, File, Open};
 use crate::progress::Progress;
-use crate::segments::{Cutting, Segment};
 
 /// A stretch of a blob that another one, or the same one elsewhere, has too: several segments in a
 /// row, if they are so in both.

@@ -9,7 +9,7 @@ use super::read::there;
 use super::tables::{SEGMENTED, SEGMENTS, SHARING};
 use super::{Reader, Result, Writer};
 use crate::digest::BlobHash;
-use crate::segments::Segment;
+use crate::digest::segments::Segment;
 
 /// A blob that has a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
