@@ -74,7 +74,7 @@ fn mutate(header: &mut Vec<u8>, len: u64, random: &mut Rng) {
 #[test]
 fn no_header_makes_a_parser_fail_or_take_much_memory() {
     let count = std::env::var("TONNAGE_HEADERS").ok().and_then(|n| n.parse().ok());
-    let count: u64 = count.unwrap_or(20_000);
+    let count: u64 = count.unwrap_or(200_000);
     let headers = [
         header("tiny-llama-GGUF/tiny-llama-Q4_K_M.gguf"),
         header("tiny-llama-ft-last/model.safetensors"),

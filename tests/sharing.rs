@@ -2,8 +2,6 @@
 //! is told about it is so.
 
 #![expect(clippy::unwrap_used, reason = "a test says what it expects by failing")]
-#![expect(clippy::panic, reason = "a test says what it expects by failing")]
-#![expect(clippy::indexing_slicing, reason = "a test says what it expects by failing")]
 #![expect(clippy::print_stdout, reason = "the numbers are for who runs it with --nocapture")]
 
 mod support;

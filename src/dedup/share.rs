@@ -1,5 +1,6 @@
 //! Sharing on the disk, for what is in the store already.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 
 use super::catalogue::learn;
@@ -161,13 +162,12 @@ impl Pass<'_> {
             if self.disk.whole_extents && !self.make_cut(&run.holder, progress)? {
                 continue;
             }
-            if !others.contains_key(&run.holder) {
-                let other = self.open(&run.holder)?.map(|other| {
+            if let Entry::Vacant(vacant) = others.entry(run.holder) {
+                vacant.insert(self.open(&run.holder)?.map(|other| {
                     let size = other.stat().map(|stat| stat.size).unwrap_or(0);
                     let extents = other.extents().unwrap_or_default();
                     (other, size, extents)
-                });
-                others.insert(run.holder, other);
+                }));
             }
             let Some(Some((other, other_size, extents))) = others.get(&run.holder) else {
                 continue;

@@ -155,7 +155,7 @@ pub(crate) fn extents(file: impl AsFd) -> io::Result<Vec<Extent>> {
                 found.push(Extent { logical, physical, len, shared: flags & SHARED != 0 });
             }
         }
-        match mapped.last() {
+        match mapped.copied().next_back() {
             Some(last) if last.flags & LAST == 0 && last.logical + last.len > start => {
                 start = last.logical + last.len;
             }

@@ -150,7 +150,7 @@ fn du_counts_shared_bytes_once() {
     let object = home.json(&["du"]);
     assert_eq!(
         fields(&object),
-        ["apparent", "exclusive", "models", "physical", "shared", "trashed"]
+        ["apparent", "exclusive", "models", "physical", "shared", "shared_physical", "trashed"]
     );
     assert_eq!(object["apparent"], 2_600_002 + 400_002);
     assert_eq!(object["exclusive"], 2_500_000 + 300_000);
@@ -175,6 +175,7 @@ fn du_of_one_model_tells_with_whom_it_shares_and_what_its_removal_frees() {
         "physical",
         "revision",
         "shared",
+        "shared_physical",
         "shared_with",
     ];
     assert_eq!(fields(&object), names);

@@ -62,7 +62,7 @@ fn a_tensor_has_the_same_hashes_wherever_it_is() {
         file.extend(&tensor);
         file.extend(bytes(4, 200_000));
         let range = offset as u64..(offset + tensor.len()) as u64;
-        let cutting = regions(&[range.clone()], file.len() as u64);
+        let cutting = regions(std::slice::from_ref(&range), file.len() as u64);
         let segments = hashed(&cutting, &file, 4 << 20, 1 << 20);
         let inside = segments.into_iter().filter(|s| range.contains(&s.offset));
         inside.map(|s| (s.offset - range.start, s.len, s.hash)).collect::<Vec<_>>()
