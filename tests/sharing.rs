@@ -386,3 +386,27 @@ fn a_file_whose_header_lies_is_stored_and_comes_back_as_it_is() {
     assert_eq!(read_tree(&dir.path().join("back")), read_tree(&from));
     assert_whole(&store);
 }
+
+#[test]
+fn a_header_that_is_refused_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut swapped = b"GGUF".to_vec();
+    swapped.extend(3_u32.to_be_bytes());
+    swapped.extend([0; 200_000]);
+    let from = dir.path().join("from");
+    write_tree(&from, &[("big-endian.gguf", &swapped), ("w.safetensors", &bytes(1, 100_000))]);
+    let store = open(&dir.path().join("store"));
+    add(&store, &from, "org/odd");
+    let out = Command::new(env!("CARGO_BIN_EXE_tonnage"))
+        .arg("--store")
+        .arg(store.path())
+        .args(["show", "--tensors", "org/odd"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert!(said.contains("big-endian.gguf: no tensors: it is big-endian GGUF"), "{said}");
+    assert!(
+        said.contains("w.safetensors: no tensors: it does not begin as its name says"),
+        "{said}"
+    );
+}

@@ -6,9 +6,9 @@ use crate::error::{FsError, StoreError};
 use crate::fs::Open;
 use crate::model::{FilePath, ManifestFile};
 use crate::store::{Resolved, Store};
-use crate::tensors::{Format, Tensor};
+use crate::tensors::{Format, HeaderError, Tensor};
 
-/// A file that has tensors.
+/// A file that has tensors, or should have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileTensors {
@@ -20,9 +20,11 @@ pub struct FileTensors {
     pub format: Format,
     /// In the order of their bytes.
     pub tensors: Vec<Tensor>,
+    /// Why there are none: the header is not understood, or there is doubt about it.
+    pub doubt: Option<HeaderError>,
 }
 
-/// The tensors of each file of a revision that has a header of tensors, and one without any doubt.
+/// The tensors of each file of a revision that begins as safetensors or GGUF does, or is called so.
 /// Nothing but the headers is read, and they are not verified.
 ///
 /// # Errors
@@ -43,9 +45,19 @@ pub(super) fn of_files<'f>(
             Err(e) => return Err(e.into()),
         };
         let found = tensors_of(&blob, file.size);
-        if let Some((format, tensors)) = found.map_err(|e| FsError::new("read", blob.path(), e))? {
-            files.push(FileTensors { path: file.path.clone(), blob: file.blob, format, tensors });
-        }
+        let found = found.map_err(|e| FsError::new("read", blob.path(), e))?;
+        let named = || Format::of(file.path.as_str()).map(|format| (format, Err(no_header())));
+        let Some((format, found)) = found.or_else(named) else { continue };
+        let (tensors, doubt) = match found {
+            Ok(tensors) => (tensors, None),
+            Err(doubt) => (Vec::new(), Some(doubt)),
+        };
+        let path = file.path.clone();
+        files.push(FileTensors { path, blob: file.blob, format, tensors, doubt });
     }
     Ok(files)
+}
+
+fn no_header() -> HeaderError {
+    HeaderError::Invalid { why: "it does not begin as its name says".to_owned() }
 }

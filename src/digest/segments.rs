@@ -76,7 +76,7 @@ impl Cutting {
         if len < LEAST {
             return Ok(None);
         }
-        let tensors = tensors_of(source, len)?.map(|(_, tensors)| tensors);
+        let tensors = tensors_of(source, len)?.and_then(|(_, tensors)| tensors.ok());
         Ok(Self::at(tensors.as_deref(), len))
     }
 
@@ -88,22 +88,22 @@ impl Cutting {
     }
 }
 
-/// The tensors of a file of `len` bytes, as its header has them. `None` when it has none, or one
-/// about which there is any doubt.
+/// The tensors of a file of `len` bytes, as its header has them, or why there are none. `None` when
+/// it does not begin as files with tensors do.
 ///
 /// # Errors
 /// When it cannot be read.
 pub(crate) fn tensors_of(
     source: &dyn Bytes,
     len: u64,
-) -> io::Result<Option<(Format, Vec<Tensor>)>> {
+) -> io::Result<Option<(Format, Result<Vec<Tensor>, HeaderError>)>> {
     let mut header = Vec::new();
     let mut wanted = FIRST;
     loop {
         read_to(&mut header, wanted.min(len), source)?;
         match look(&header, len) {
             Header::Tensors(format, tensors) => return Ok(Some((format, tensors))),
-            Header::None => return Ok(None),
+            Header::Other => return Ok(None),
             Header::Longer(more) => wanted = more,
         }
     }
@@ -111,9 +111,10 @@ pub(crate) fn tensors_of(
 
 /// What the first bytes of a file say.
 pub(crate) enum Header {
-    Tensors(Format, Vec<Tensor>),
-    /// That it has no tensors, or not that it has.
-    None,
+    /// That it has tensors: these, or none for there is doubt.
+    Tensors(Format, Result<Vec<Tensor>, HeaderError>),
+    /// That it is something else.
+    Other,
     /// Nothing yet: so many bytes are wanted, more than there were.
     Longer(u64),
 }
@@ -121,16 +122,18 @@ pub(crate) enum Header {
 /// Looks at the first bytes of a file of `len` bytes: [`FIRST`] of them, all, or as many as were
 /// wanted.
 pub(crate) fn look(header: &[u8], len: u64) -> Header {
-    let Some(format) = Format::of_bytes(header) else { return Header::None };
-    match format.parse(header, len) {
-        Ok(tensors) => Header::Tensors(format, tensors),
-        Err(HeaderError::Short { needed }) if needed <= len.min(MAX_HEADER) => {
-            let more = needed.max(header.len() as u64 * 2).min(MAX_HEADER).min(len);
-            // The file ends where it should not.
-            if more > header.len() as u64 { Header::Longer(more) } else { Header::None }
+    let Some(format) = Format::of_bytes(header) else { return Header::Other };
+    let found = format.parse(header, len);
+    if let Err(HeaderError::Short { needed }) = found
+        && needed <= len.min(MAX_HEADER)
+    {
+        let more = needed.max(header.len() as u64 * 2).min(MAX_HEADER).min(len);
+        // Otherwise the file ends where it should not.
+        if more > header.len() as u64 {
+            return Header::Longer(more);
         }
-        Err(_) => Header::None,
     }
+    Header::Tensors(format, found)
 }
 
 /// Reads on until `header` has `len` bytes, or the source ends.

@@ -120,8 +120,8 @@ async fn header(
         let rest = header.get_mut(have..).unwrap_or_default();
         client.read_at((model, commit, file), rest, have as u64).await?;
         match look(&header, file.size) {
-            Header::Tensors(_, tensors) => return Ok(Some(tensors)),
-            Header::None => return Ok(None),
+            Header::Tensors(_, tensors) => return Ok(tensors.ok()),
+            Header::Other => return Ok(None),
             Header::Longer(more) => wanted = more,
         }
     }

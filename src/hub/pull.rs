@@ -39,6 +39,9 @@ pub struct Pulled {
     pub fetched_bytes: u64,
     /// Bytes that were in the store.
     pub reused_bytes: u64,
+    /// Bytes that came and share their place on the disk with others, where the file system can do
+    /// that.
+    pub shared_bytes: u64,
     /// Revisions that were evicted to make room.
     pub evicted: Vec<Gone>,
 }
@@ -177,6 +180,7 @@ impl Pull<'_> {
             bytes,
             fetched_bytes,
             reused_bytes: bytes.saturating_sub(fetched_bytes),
+            shared_bytes: 0,
             evicted: Vec::new(),
         }
     }
@@ -246,7 +250,7 @@ impl Pull<'_> {
         let (store, listing) = (self.store.clone(), self.listing.clone());
         let model = self.request.model.clone();
         let publishing = move || publish(&store, &model, &listing, import, staged, fetched);
-        let (revision, lease) = blocking(publishing).await?;
-        Ok((self.pulled(revision), lease))
+        let (revision, lease, shared_bytes) = blocking(publishing).await?;
+        Ok((Pulled { shared_bytes, ..self.pulled(revision) }, lease))
     }
 }

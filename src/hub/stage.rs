@@ -188,7 +188,8 @@ fn count(listing: &Listing, dir: &Dir, staged: &Staged, progress: &PullProgress)
     progress.set(total, done);
 }
 
-/// Publishes what is here and what came as a revision.
+/// Publishes what is here and what came as a revision. Tells how many bytes of it share their place on
+/// the disk with others.
 pub(super) fn publish(
     store: &Store,
     model: &ModelId,
@@ -196,7 +197,7 @@ pub(super) fn publish(
     import: Arc<Import>,
     mut staged: Staged,
     fetched: Vec<Fetched>,
-) -> Result<(Resolved, Lease), PullError> {
+) -> Result<(Resolved, Lease, u64), PullError> {
     let mut learned = Learned::default();
     let sharer = Sharer::new(store, import.dir(), true)?;
     for file in fetched {
@@ -239,7 +240,8 @@ pub(super) fn publish(
     let all = store.revisions_of(model)?;
     let found = all.into_iter().find(|known| known.revision == revision);
     let spec = || format!("{model}@{}", revision.short());
-    Ok((found.ok_or_else(|| StoreError::NotFound { spec: spec() })?, lease))
+    let found = found.ok_or_else(|| StoreError::NotFound { spec: spec() })?;
+    Ok((found, lease, shared.bytes))
 }
 
 fn manifest(model: &ModelId, listing: &Listing, staged: &Staged) -> Result<Manifest, PullError> {

@@ -250,6 +250,7 @@ impl Import {
             writer.release_from_quarantine(blob, stat.into())?;
             writer.set_stamp(blob, stat.into())?;
             writer.set_allotted(&[(*blob, stat.allotted)])?;
+            writer.forget_sharing(blob)?;
             if groups.is_empty() { Ok(()) } else { writer.set_subtrees(blob, groups) }
         };
         write().map_err(|e| index.error(e))?;
@@ -351,6 +352,7 @@ impl Import {
             writer.set_allotted(&allotted)?;
             for (blob, stamp) in stamps.iter().filter(|(blob, _)| healed.contains_key(blob)) {
                 writer.set_stamp(blob, *stamp)?;
+                writer.forget_sharing(blob)?;
             }
             // What was in quarantine is whole again.
             for blob in writer.quarantined()? {

@@ -95,6 +95,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         "bytes": added.bytes,
         "new_bytes": added.new_bytes,
         "known_files": added.known_files,
+        "shared_bytes": added.shared_bytes,
         "evicted": rm::names(&evicted),
         "seconds": took.as_secs_f64(),
     });
@@ -104,11 +105,14 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
 
 /// What was added, in one line, or in two where a terminal would break it anywhere.
 fn describe(added: &Added, took: Duration, width: Option<usize>) -> String {
-    let new = match (added.new_bytes, added.known_files) {
+    let mut new = match (added.new_bytes, added.known_files) {
         (0, _) => "nothing new".to_owned(),
         (new, 0) => format!("{} new", size(new)),
         (new, known) => format!("{} new, {} known", size(new), count(known, "file")),
     };
+    if added.shared_bytes > 0 {
+        new = format!("{new}, {} of it shared on disk", size(added.shared_bytes));
+    }
     let what = format!(
         "added {}: {}, {}",
         listing::name(&added.model, &added.revision),

@@ -111,10 +111,14 @@ fn tensors(store: &Store, revision: &Resolved, out: &Out) -> Result<Exit, Failur
             "bytes": tensor.range.end - tensor.range.start,
         })
     });
+    let doubts = files.iter().filter_map(|file| {
+        Some(json!({ "file": file.path, "why": file.doubt.as_ref()?.to_string() }))
+    });
     let object = json!({
         "model": revision.model,
         "revision": revision.revision,
         "tensors": objects.collect::<Vec<_>>(),
+        "doubts": doubts.collect::<Vec<_>>(),
     });
     out.result(&object, || {
         if files.is_empty() {
@@ -122,6 +126,11 @@ fn tensors(store: &Store, revision: &Resolved, out: &Out) -> Result<Exit, Failur
         }
         let mut text = String::new();
         for file in &files {
+            if let Some(doubt) = &file.doubt {
+                let path = out.bold(&text::plain(file.path.as_str()));
+                let _ = writeln!(text, "{path}: no tensors: {}\n", text::plain(&doubt.to_string()));
+                continue;
+            }
             let bytes = file.tensors.iter().map(|t| t.range.end - t.range.start).sum();
             let tensors = text::count(file.tensors.len() as u64, "tensor");
             let path = out.bold(&text::plain(file.path.as_str()));

@@ -54,8 +54,8 @@ impl Feed {
                         *wanted = more;
                         return;
                     }
-                    Header::Tensors(_, tensors) => Cutting::at(Some(&tensors), self.len),
-                    Header::None => Cutting::at(None, self.len),
+                    Header::Tensors(_, tensors) => Cutting::at(tensors.ok().as_deref(), self.len),
+                    Header::Other => Cutting::at(None, self.len),
                 };
                 let first = std::mem::take(bytes);
                 self.state = match cutting.map(Arc::new) {

@@ -115,6 +115,12 @@ impl Writer {
         Ok(())
     }
 
+    /// A blob has a new inode, which shares nothing and is not cut.
+    pub fn forget_sharing(&self, blob: &BlobHash) -> Result<()> {
+        self.0.open_table(SHARING)?.remove(blob.as_bytes())?;
+        Ok(())
+    }
+
     /// Drops what is known of the segments of blobs that leave.
     pub(super) fn remove_segments(&self, gone: &[(BlobHash, u64)]) -> Result<()> {
         let mut rows = self.0.open_table(SEGMENTED)?;

@@ -24,6 +24,7 @@ pub struct Report {
     reference: Option<RefName>,
     fetched: u64,
     reused: u64,
+    shared: u64,
     evicted: Vec<Gone>,
     offline: bool,
     took: Duration,
@@ -37,6 +38,7 @@ impl Report {
             reference: pulled.reference.clone(),
             fetched: pulled.fetched_bytes,
             reused: pulled.reused_bytes,
+            shared: pulled.shared_bytes,
             evicted: pulled.evicted.clone(),
             offline: false,
             took: began.elapsed(),
@@ -51,6 +53,7 @@ impl Report {
             reference: None,
             fetched: 0,
             reused: 0,
+            shared: 0,
             evicted: Vec::new(),
             offline: true,
             took: began.elapsed(),
@@ -65,6 +68,7 @@ impl Report {
             "ref": self.reference,
             "fetched_bytes": self.fetched,
             "reused_bytes": if self.offline { view.bytes } else { self.reused },
+            "shared_bytes": self.shared,
             "evicted": rm::names(&self.evicted),
             "seconds": self.took.as_secs_f64(),
         });
@@ -76,12 +80,15 @@ impl Report {
 
     /// The path has a line of its own: it is what people copy.
     pub fn text(&self, view: &View, width: Option<usize>) -> String {
-        let what = match (self.offline, self.fetched, self.reused) {
+        let mut what = match (self.offline, self.fetched, self.reused) {
             (true, ..) => "here, and no hub was asked".to_owned(),
             (_, 0, _) => "nothing to fetch".to_owned(),
             (_, fetched, 0) => format!("{} fetched", size(fetched)),
             (_, fetched, reused) => format!("{} fetched, {} reused", size(fetched), size(reused)),
         };
+        if self.shared > 0 {
+            what = format!("{what}, {} of it shared on disk", size(self.shared));
+        }
         let name = listing::name(&self.model, &self.revision);
         let how = format!("{what}, {} in {}", count(view.files, "file"), duration(self.took));
         let breaks = width.is_some_and(|width| name.len() + 2 + how.len() > width);
