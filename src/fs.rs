@@ -153,6 +153,16 @@ pub(crate) trait FileHandle: Send + Sync + fmt::Debug {
     ) -> io::Result<u64> {
         Err(rustix::io::Errno::OPNOTSUPP.into())
     }
+    /// Has this file at `at` share the blocks of `source`'s at `offset`, whatever was there.
+    fn clone_range(
+        &self,
+        _source: &dyn FileHandle,
+        _offset: u64,
+        _len: u64,
+        _at: u64,
+    ) -> io::Result<()> {
+        Err(rustix::io::Errno::OPNOTSUPP.into())
+    }
     /// Where the file's bytes are on the disk.
     fn extents(&self) -> io::Result<Vec<Extent>> {
         Err(rustix::io::Errno::OPNOTSUPP.into())
@@ -384,6 +394,10 @@ impl File {
 
     pub fn share_from(&self, source: &File, offset: u64, len: u64, at: u64) -> Result<u64> {
         self.own("share", self.raw.share_from(&*source.raw, offset, len, at))
+    }
+
+    pub fn clone_range(&self, source: &File, offset: u64, len: u64, at: u64) -> Result<()> {
+        self.own("clone", self.raw.clone_range(&*source.raw, offset, len, at))
     }
 
     pub fn extents(&self) -> Result<Vec<Extent>> {

@@ -3,6 +3,7 @@
 //! ARCHITECTURE.md numbers the invariants (I1–I8) and the steps of import (S0–S5) and collection
 //! (G0–G3) that the code here cites.
 
+mod assemble;
 mod catalog;
 pub(crate) mod extents;
 mod fsck;
@@ -24,6 +25,7 @@ mod relink;
 mod removal;
 mod reserve;
 pub(crate) mod share;
+pub(crate) mod sharer;
 mod trash;
 mod unlink;
 #[cfg(feature = "hub")]

@@ -15,10 +15,11 @@ mod hasher;
 mod regions;
 
 use std::io;
+use std::sync::Arc;
 
 #[cfg(feature = "hub")]
 pub(crate) use feed::Feed;
-pub(crate) use hasher::{SegmentHasher, join};
+pub(crate) use hasher::{SegmentHasher, hash_of, join};
 pub(crate) use regions::Regions;
 
 use crate::digest::stream::Bytes;
@@ -62,7 +63,7 @@ impl Segment {
 #[derive(Clone, Debug)]
 pub(crate) enum Cutting {
     /// At its tensors.
-    Tensors(Regions),
+    Tensors(Arc<Regions>),
     /// By its content.
     Content,
 }
@@ -82,7 +83,7 @@ impl Cutting {
 
     fn at(tensors: Option<&[Tensor]>, len: u64) -> Option<Self> {
         match tensors {
-            Some(tensors) => Some(Self::Tensors(Regions::new(tensors, len))),
+            Some(tensors) => Some(Self::Tensors(Arc::new(Regions::new(tensors, len)))),
             None => (len >= LEAST_CONTENT).then_some(Self::Content),
         }
     }
@@ -158,7 +159,7 @@ fn read_to(header: &mut Vec<u8>, len: u64, source: &dyn Bytes) -> io::Result<()>
 /// When it cannot be read, or is shorter.
 #[cfg(feature = "hub")]
 pub(crate) fn segments_of(source: &dyn Bytes, len: u64) -> io::Result<Vec<Segment>> {
-    let Some(cutting) = Cutting::of(source, len)?.map(std::sync::Arc::new) else {
+    let Some(cutting) = Cutting::of(source, len)?.map(Arc::new) else {
         return Ok(Vec::new());
     };
     let mut hasher = SegmentHasher::new(cutting.clone(), 0);

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::ioctl::{Updater, ioctl, opcode};
+use rustix::ioctl::{Setter, Updater, ioctl, opcode};
 
 /// Blocks of the disk that a part of a file is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,41 @@ pub(crate) fn share(
         DIFFERS => Ok(0),
         errno => Err(io::Error::from_raw_os_error(errno.saturating_neg())),
     }
+}
+
+/// `struct file_clone_range` of linux/fs.h.
+#[repr(C)]
+struct CloneRange {
+    source_fd: i64,
+    source_offset: u64,
+    source_len: u64,
+    dest_offset: u64,
+}
+
+/// Puts `to` at `at` on the blocks that `from` is on at `offset`, whatever was there.
+#[allow(unsafe_code, reason = "there is no other way to ask the kernel")]
+pub(crate) fn clone(
+    from: impl AsFd,
+    offset: u64,
+    len: u64,
+    to: impl AsFd,
+    at: u64,
+) -> io::Result<()> {
+    // To the kernel, no length is all that there is.
+    if len == 0 {
+        return Ok(());
+    }
+    let range = CloneRange {
+        source_fd: i64::from(from.as_fd().as_raw_fd()),
+        source_offset: offset,
+        source_len: len,
+        dest_offset: at,
+    };
+    // SAFETY: the number is FICLONERANGE's, and the structure the one it is for.
+    let request =
+        unsafe { Setter::<{ opcode::write::<CloneRange>(0x94, 13) }, CloneRange>::new(range) };
+    // SAFETY: as above; both descriptors are open for as long as the call takes.
+    Ok(unsafe { ioctl(to, request) }?)
 }
 
 /// How many extents are asked for at once.

@@ -241,6 +241,17 @@ impl FileHandle for RealFile {
         extents::share(&source.0, offset, len, &self.0, at)
     }
 
+    fn clone_range(
+        &self,
+        source: &dyn FileHandle,
+        offset: u64,
+        len: u64,
+        at: u64,
+    ) -> io::Result<()> {
+        let source = source.as_any().downcast_ref::<Self>().ok_or_else(foreign)?;
+        extents::clone(&source.0, offset, len, &self.0, at)
+    }
+
     fn extents(&self) -> io::Result<Vec<Extent>> {
         extents::extents(&self.0)
     }

@@ -17,7 +17,7 @@ use crate::model::{FilePath, Manifest, ManifestFile, ModelId};
 use crate::space::{Gone, TRIES, make_room};
 use crate::store::import::{Import, Learned};
 use crate::store::partial::{self, LIST, List, ListedFile};
-use crate::store::share::Sharer;
+use crate::store::sharer::Sharer;
 use crate::store::{Lease, Resolved, Store};
 
 /// What a pull works on: each upstream digest once, with a file that has it, and how many have.
@@ -211,7 +211,7 @@ pub(super) fn publish(
                     .map_err(|e| FsError::new("read", part.path(), e))
                     .map_err(StoreError::from)?,
             };
-            sharer.add(&file.blob, (&part, file.size), segments, false)?;
+            sharer.add(&file.blob, (&part, file.size), segments, None)?;
         }
         if !file.groups.is_empty() {
             learned.subtrees.insert(file.blob, file.groups);

@@ -12,9 +12,10 @@ use std::time::SystemTime;
 
 use rustix::io::Errno;
 
+use super::assemble::Assembly;
 use super::import::{Import, Learned};
 use super::reserve::Limits;
-use super::share::{CutFile, Sharer};
+use super::sharer::{Sharer, Staged};
 use super::walk::{Source, walk};
 use super::{Result, Store};
 use crate::digest::pool::{self, Cause, Digests, Failure, Job, Opened};
@@ -129,8 +130,8 @@ struct Taken {
     /// The bytes in staging are not those that were hashed, but share their blocks: then every
     /// change of the source counts, also one that a program hid by putting its time back.
     apart: bool,
-    /// Its extents end where its segments do.
-    cut: bool,
+    /// It shares with others as it is written.
+    written: Option<Arc<Staged>>,
     /// The staged file and its name; none when the source was only hashed.
     part: Option<(String, File)>,
 }
@@ -302,7 +303,7 @@ impl Ingest<'_> {
         let cutting = Cutting::of(&source, before.size)
             .map_err(|e| FsError::new("read", source.path(), e))?
             .map(Arc::new);
-        let mut cut = false;
+        let mut written = None;
         let staged = match self.options.take {
             Take::Hardlink | Take::Move => self.link_source(index, &part, &before)?,
             Take::Auto | Take::Copy | Take::Reflink => self.reflink_source(&source, &part)?,
@@ -316,16 +317,20 @@ impl Ingest<'_> {
             }
             None => {
                 let file = self.import.dir().open_file(&part, Open::New)?;
-                let cutting = cutting.as_deref().filter(|_| self.sharer.cuts());
-                let sink: Arc<dyn Sink> = if let Some(cutting) = cutting {
-                    // Not reserved: room that is given at once is one extent.
-                    cut = matches!(cutting, Cutting::Tensors(_));
-                    Arc::new(CutFile::new(file.clone(), cutting, self.sharer.block()))
-                } else {
-                    if before.size > GROUP {
-                        file.reserve(before.size)?;
+                let sink: Arc<dyn Sink + '_> = match cutting.as_deref() {
+                    // Not reserved: what is known of it needs no room.
+                    Some(Cutting::Tensors(regions)) if self.sharer.is_able() => {
+                        let begun = self.sharer.begin(&part);
+                        written = Some(begun.clone());
+                        let (file, regions) = (file.clone(), regions.clone());
+                        Arc::new(Assembly::new(&self.sharer, begun, file, regions, before.size))
                     }
-                    Arc::new(file.clone())
+                    _ => {
+                        if before.size > GROUP {
+                            file.reserve(before.size)?;
+                        }
+                        Arc::new(file.clone())
+                    }
                 };
                 (Some(file), Some(sink))
             }
@@ -341,13 +346,14 @@ impl Ingest<'_> {
         let linked = matches!(self.options.take, Take::Hardlink | Take::Move);
         let apart = shared && !linked && !is_recent(&before);
         let part = file.map(|file| (part, file));
-        let taken = Taken { index, source, before, apart, cut, part };
+        let in_order = written.is_some();
+        let taken = Taken { index, source, before, apart, written, part };
         Ok(Opened {
             source: Arc::new(hashed),
             sink,
             sha256: self.options.sha256,
             cutting,
-            in_order: cut,
+            in_order,
             done: Box::new(move |digests| self.done(taken, digests)),
         })
     }
@@ -421,7 +427,7 @@ impl Ingest<'_> {
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {
             self.import.seal(part, file, &blob)?;
-            self.sharer.add(&blob, (file, size), segments, taken.cut)?;
+            self.sharer.add(&blob, (file, size), segments, taken.written.as_ref())?;
             if self.results().fresh.insert(blob) {
                 self.new_bytes.fetch_add(size, Ordering::Relaxed);
             } else {

@@ -5,10 +5,9 @@
 //! the blob's bytes are never written (I1), and the second file goes.
 
 use super::import::Import;
-use super::share::CutFile;
 use super::{Result, Store};
 use crate::digest::BlobHash;
-use crate::digest::segments::Cutting;
+use crate::digest::segments::{Cutting, Regions};
 use crate::digest::stream::Sink;
 use crate::error::{FsError, StoreError};
 use crate::fs::extents::MOST;
@@ -58,7 +57,8 @@ pub(super) fn recut(store: &Store, blob: &File, block: u64, progress: &Progress)
         other => other?,
     }
     let part = import.dir().open_file(PART, Open::New)?;
-    let sink = CutFile::new(part.clone(), &cutting, block);
+    let regions = if let Cutting::Tensors(regions) = &cutting { Some(&**regions) } else { None };
+    let sink = CutFile::new(part.clone(), regions, block);
     let mut buffer = vec![0; BUFFER];
     let mut at = 0;
     while at < size {
@@ -85,4 +85,52 @@ pub(super) fn recut(store: &Store, blob: &File, block: u64, progress: &Progress)
         at += now;
     }
     Ok(true)
+}
+
+/// Shorter segments do not get an extent of their own, in bytes: it has a price.
+const SHORTEST: u64 = 16 << 10;
+
+/// A file that is written in its order, and whose extents end where segments do.
+#[derive(Debug)]
+pub(crate) struct CutFile {
+    file: File,
+    /// Ascending.
+    edges: Vec<u64>,
+}
+
+impl CutFile {
+    /// Of a file that is not cut by its tensors, they end anywhere.
+    pub fn new(file: File, regions: Option<&Regions>, block: u64) -> Self {
+        let mut edges: Vec<u64> = Vec::new();
+        if let Some(regions) = regions {
+            let long = regions.each().filter(|region| region.end - region.start >= SHORTEST);
+            // The blocks between two segments belong to neither.
+            let around = |edge: u64| [edge - edge % block, edge.next_multiple_of(block)];
+            edges.extend(long.flat_map(|region| [region.start, region.end]).flat_map(around));
+            edges.sort_unstable();
+            edges.dedup();
+        }
+        Self { file, edges }
+    }
+}
+
+impl Sink for CutFile {
+    fn write_at(&self, buf: &[u8], offset: u64) -> std::io::Result<()> {
+        let (mut from, end) = (offset, offset + buf.len() as u64);
+        let first = self.edges.partition_point(|edge| *edge <= offset);
+        for (index, edge) in self.edges.iter().enumerate().skip(first) {
+            if *edge > end {
+                break;
+            }
+            let (a, b) = (from - offset, edge - offset);
+            let now = usize::try_from(a).ok().zip(usize::try_from(b).ok());
+            let bytes = now.and_then(|(a, b)| buf.get(a..b)).unwrap_or_default();
+            Sink::write_at(&self.file, bytes, from)?;
+            let before = index.checked_sub(1).and_then(|before| self.edges.get(before));
+            self.file.cut(before.copied().unwrap_or(0), *edge);
+            from = *edge;
+        }
+        let rest = usize::try_from(from - offset).ok().and_then(|at| buf.get(at..));
+        Sink::write_at(&self.file, rest.unwrap_or_default(), from)
+    }
 }

@@ -127,6 +127,16 @@ impl SegmentHasher {
     }
 }
 
+/// What a whole segment hashes to, of a tensor or of what is between tensors.
+pub(crate) fn hash_of(segment: &[u8]) -> u128 {
+    let units = segment.chunks(UNIT as usize);
+    if units.len() <= 1 {
+        return XxHash3_128::oneshot(segment);
+    }
+    let hashes: Vec<_> = units.map(|unit| XxHash3_128::oneshot(unit).to_le_bytes()).collect();
+    XxHash3_128::oneshot(hashes.as_flattened())
+}
+
 /// The segments that what was found in all of a file's pieces makes.
 pub(crate) fn join(cutting: &Cutting, mut found: Vec<Segment>) -> Vec<Segment> {
     found.sort_unstable_by_key(|segment| segment.offset);

@@ -12,7 +12,7 @@ fn bytes(seed: u64, len: usize) -> Vec<u8> {
 
 fn regions(ranges: &[Range<u64>], len: u64) -> Arc<Cutting> {
     let tensors: Vec<_> = ranges.iter().map(|range| tensor(range.clone())).collect();
-    Arc::new(Cutting::Tensors(Regions::new(&tensors, len)))
+    Arc::new(Cutting::Tensors(Arc::new(Regions::new(&tensors, len))))
 }
 
 fn tensor(range: Range<u64>) -> Tensor {
@@ -51,6 +51,11 @@ fn segments_cover_a_file_without_gaps() {
             at = segment.end();
         }
         assert_eq!(at, len);
+    }
+    let cutting = regions(&ranges, len);
+    for segment in hashed(&cutting, &file, 4 << 20, 1 << 20) {
+        let bytes = &file[segment.offset as usize..segment.end() as usize];
+        assert_eq!(hash_of(bytes), segment.hash);
     }
 }
 
