@@ -89,15 +89,15 @@ impl Cutting {
     }
 }
 
+/// What a header is, and its tensors, or why there are none.
+pub(crate) type Parsed = (Format, Result<Vec<Tensor>, HeaderError>);
+
 /// The tensors of a file of `len` bytes, as its header has them, or why there are none. `None` when
 /// it does not begin as files with tensors do.
 ///
 /// # Errors
 /// When it cannot be read.
-pub(crate) fn tensors_of(
-    source: &dyn Bytes,
-    len: u64,
-) -> io::Result<Option<(Format, Result<Vec<Tensor>, HeaderError>)>> {
+pub(crate) fn tensors_of(source: &dyn Bytes, len: u64) -> io::Result<Option<Parsed>> {
     let mut header = Vec::new();
     let mut wanted = FIRST;
     loop {
