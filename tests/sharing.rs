@@ -73,28 +73,12 @@ fn twice_on_disk(store: &Store) -> u64 {
     twice * BLOCK as u64
 }
 
-/// Bytes in use on a file system, after what is on its way has arrived. Of btrfs, those of files:
-/// what it keeps for itself goes up and down.
-fn used(mounted: &Mounted) -> u64 {
-    // What btrfs frees in one commit is free behind the next.
-    for _ in 0..2 {
-        rustix::fs::syncfs(fs::File::open(&mounted.at).unwrap()).unwrap();
-    }
-    let btrfs = Command::new("btrfs").args(["filesystem", "df", "-b"]).arg(&mounted.at).output();
-    let text = btrfs.map(|out| String::from_utf8(out.stdout).unwrap()).unwrap_or_default();
-    if let Some(line) = text.lines().find(|line| line.starts_with("Data")) {
-        return line.rsplit('=').next().unwrap().parse().unwrap();
-    }
-    let stat = rustix::fs::statvfs(&mounted.at).unwrap();
-    (stat.f_blocks - stat.f_bfree) * stat.f_frsize
-}
-
 /// Waits until so much is in use as `enough` says: file systems free blocks behind the call that
 /// frees them.
 fn wait_until_used(mounted: &Mounted, enough: impl Fn(u64) -> bool) -> u64 {
     let began = std::time::Instant::now();
     loop {
-        let used = used(mounted);
+        let used = mounted.used();
         if enough(used) || began.elapsed().as_secs() > 20 {
             return used;
         }
@@ -113,10 +97,10 @@ fn a_family_takes_what_its_different_blocks_take() {
             support::family::write(&from, hidden);
             let files = files_of(&from);
             let (apparent, least) = blocks(&files);
-            let free = used(mounted);
+            let free = mounted.used();
             let store = open(&mounted.at(&format!("store-{hidden}")));
             let added = add(&store, &from, "org/family");
-            let taken = used(mounted) - free;
+            let taken = mounted.used() - free;
             println!("{kind:?} {hidden}: {apparent} bytes, {least} at best, {taken} taken");
             let (saved, most) = ((apparent + ALONG).saturating_sub(taken), apparent - least);
             assert!(saved * 100 >= most * 98, "{saved} of {most} bytes saved");
@@ -135,7 +119,7 @@ fn whatever_goes_leaves_the_others_whole_and_gives_its_own_blocks_back() {
         let names = support::family::write(source, 512);
         for seed in 0..3 {
             let store = open(&mounted.at("store"));
-            let free = used(mounted);
+            let free = mounted.used();
             let mut left: BTreeMap<String, Vec<u8>> = BTreeMap::new();
             for name in &names {
                 add(&store, &source.join(name), &format!("org/{}", name.trim_end_matches(".gguf")));
@@ -144,7 +128,7 @@ fn whatever_goes_leaves_the_others_whole_and_gives_its_own_blocks_back() {
             let mut order = names.clone();
             fastrand::Rng::with_seed(seed).shuffle(&mut order);
             for name in order {
-                let before = used(mounted);
+                let before = mounted.used();
                 let revision = resolve(&store, &format!("org/{}", name.trim_end_matches(".gguf")));
                 let told = sharing(&store, &revision).unwrap().freed;
                 let freed = remove(&store, &[revision], RemoveOptions::default()).unwrap();
@@ -208,7 +192,7 @@ fn what_came_before_is_shared_later() {
         support::family::write(source, 512);
         let (apparent, least) = blocks(&files_of(source));
         let store = without_catalogue(mounted, source);
-        let before = used(mounted);
+        let before = mounted.used();
         let stamps = |store: &Store| {
             let blobs = store.path().join("blobs");
             let stamp = |name: &String| {
@@ -221,7 +205,7 @@ fn what_came_before_is_shared_later() {
         let done = share(&store, &Progress::new()).unwrap();
         assert!(done.able && done.skipped.is_empty() && done.damaged.is_empty(), "{done:?}");
         assert_eq!(done.read_bytes, done.bytes);
-        let back = before.saturating_sub(used(mounted));
+        let back = before.saturating_sub(mounted.used());
         let most = apparent - least;
         println!("{kind:?}: {back} of {most} came back");
         assert!((back + ALONG) * 100 >= most * 98, "{kind:?}: {back} of {most} came back");
@@ -241,7 +225,7 @@ fn a_killed_dedup_is_gone_on_with() {
         support::family::write(source, 512);
         let (apparent, least) = blocks(&files_of(source));
         let store = without_catalogue(mounted, source);
-        let before = used(mounted);
+        let before = mounted.used();
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..12 {
             let mut child = Command::new(env!("CARGO_BIN_EXE_tonnage"))
@@ -257,7 +241,7 @@ fn a_killed_dedup_is_gone_on_with() {
             assert_whole(&store);
         }
         share(&store, &Progress::new()).unwrap();
-        let back = before.saturating_sub(used(mounted)) + ALONG;
+        let back = before.saturating_sub(mounted.used()) + ALONG;
         let most = apparent - least;
         assert!(back * 100 >= most * 98, "{kind:?}: {back} of {most} came back");
         assert_whole(&store);

@@ -33,7 +33,8 @@ fn the_json_of_add_has_these_fields() {
             "new_bytes",
             "ref",
             "revision",
-            "seconds"
+            "seconds",
+            "shared_bytes"
         ]
     );
     assert_eq!(added["ref"], "v1");

@@ -105,6 +105,22 @@ impl Mounted {
         stat.f_bavail * stat.f_frsize
     }
 
+    /// Bytes in use, after what is on its way has arrived. Of btrfs, those of files: what it keeps for
+    /// itself goes up and down.
+    pub fn used(&self) -> u64 {
+        // What btrfs frees in one commit is free behind the next.
+        for _ in 0..2 {
+            rustix::fs::syncfs(fs::File::open(&self.at).unwrap()).unwrap();
+        }
+        let btrfs = Command::new("btrfs").args(["filesystem", "df", "-b"]).arg(&self.at).output();
+        let text = btrfs.map(|out| String::from_utf8(out.stdout).unwrap()).unwrap_or_default();
+        if let Some(line) = text.lines().find(|line| line.starts_with("Data")) {
+            return line.rsplit('=').next().unwrap().parse().unwrap();
+        }
+        let stat = rustix::fs::statvfs(&self.at).unwrap();
+        (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+    }
+
     /// Fills it until about `left` bytes are free, with files in `fill/`.
     pub fn fill(&self, left: u64) {
         fs::create_dir_all(self.at("fill")).unwrap();
