@@ -83,11 +83,12 @@ impl<'s> Assembly<'s> {
         let len = u32::try_from(bytes.len()).unwrap_or(0);
         let segment = Segment { offset: at, len, hash: hash_of(bytes) };
         state.run = self.find(&segment, bytes);
-        if state.run.is_none() {
-            self.out.write_at(bytes, at)?;
-            self.sharer.know(&self.staged, &segment);
+        if state.run.is_some() {
+            return Ok(());
         }
-        Ok(())
+        let written = self.out.write_at(bytes, at);
+        self.sharer.written(&self.staged, &segment, written.is_ok());
+        written
     }
 
     /// Where a segment is, if there is a whole block of it to share.

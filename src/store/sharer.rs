@@ -1,8 +1,9 @@
 //! What the files of one import share: with what is in the store, and with each other.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use super::index::Holder;
 use super::recut::recut;
@@ -13,6 +14,9 @@ use crate::digest::segments::Segment;
 use crate::fs::extents::Disk;
 use crate::fs::{Dir, File, Open};
 use crate::progress::Progress;
+
+/// How long a thread waits for another one to write a segment.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A segment that many files have is known at so many places.
 const MOST_FRESH: usize = 64;
@@ -29,10 +33,14 @@ pub(crate) struct Sharer<'s> {
     /// bytes of what is added are the source's, too, and would take room once more.
     recuts: bool,
     state: Mutex<State>,
+    /// A segment is not under way any more.
+    news: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
+    /// Segments that are being written.
+    under_way: HashSet<u128>,
     bytes: u64,
     segments: HashMap<BlobHash, Vec<Segment>>,
     /// Blobs of the store that share now.
@@ -66,17 +74,6 @@ pub(crate) struct Staged {
     shares: AtomicBool,
     /// Bytes of it that do.
     bytes: AtomicU64,
-    /// Segments that were written while another thread wrote the same to another file.
-    missed: Mutex<Vec<Missed>>,
-}
-
-/// A stretch that is in two files, and was written to both.
-#[derive(Debug)]
-struct Missed {
-    at: u64,
-    len: u64,
-    of: Arc<Staged>,
-    offset: u64,
 }
 
 impl Staged {
@@ -97,7 +94,7 @@ impl<'s> Sharer<'s> {
     pub fn new(store: &'s Store, dir: &'s Dir, recuts: bool) -> Result<Self> {
         let disk = store.layout().blobs.disk()?;
         let able = store.shares_parts()?;
-        Ok(Self { store, dir, disk, able, recuts, state: Mutex::default() })
+        Ok(Self { store, dir, disk, able, recuts, state: Mutex::default(), news: Condvar::new() })
     }
 
     /// Whether files can share here at all.
@@ -137,33 +134,16 @@ impl<'s> Sharer<'s> {
             cut: AtomicBool::new(cut),
             shares: AtomicBool::new(false),
             bytes: AtomicU64::new(0),
-            missed: Mutex::default(),
         })
     }
 
-    /// A segment was written to a file. When it was to another one, too, since it was looked for,
-    /// it is shared later.
-    pub fn know(&self, file: &Arc<Staged>, segment: &Segment) {
+    /// A segment was written to a file, or could not be: nobody waits for it any more.
+    pub fn written(&self, file: &Arc<Staged>, segment: &Segment, done: bool) {
         let mut state = self.state();
+        state.under_way.remove(&segment.hash);
+        self.news.notify_all();
         let known = state.fresh.entry(segment.hash).or_default();
-        let twin = known.iter().find(|(_, offset, len)| self.is_alike(segment, *offset, *len));
-        if let Some((of, offset, _)) = twin {
-            let mut missed = file.missed.lock().unwrap_or_else(PoisonError::into_inner);
-            let len = u64::from(segment.len);
-            match missed.last_mut() {
-                Some(last)
-                    if Arc::ptr_eq(&last.of, of)
-                        && last.at + last.len == segment.offset
-                        && last.offset + last.len == *offset =>
-                {
-                    last.len += len;
-                }
-                _ => {
-                    missed.push(Missed { at: segment.offset, len, of: of.clone(), offset: *offset })
-                }
-            }
-        }
-        if known.len() < MOST_FRESH {
+        if done && known.len() < MOST_FRESH {
             known.push((file.clone(), segment.offset, segment.len));
         }
     }
@@ -173,15 +153,11 @@ impl<'s> Sharer<'s> {
         len == segment.len && offset % self.disk.block == segment.offset % self.disk.block
     }
 
-    /// Who has a segment at a place that lies alike within blocks.
+    /// Who has a segment at a place that lies alike within blocks. When nobody has, the caller is to
+    /// write it and to say so by [`written`](Self::written): who else looks for it waits meanwhile,
+    /// and finds it.
     pub fn find(&self, segment: &Segment) -> Result<Vec<(Of, u64)>> {
         let mut found = Vec::new();
-        for (file, offset, len) in self.state().fresh.get(&segment.hash).into_iter().flatten() {
-            let is_cut = !self.disk.whole_extents || file.cut.load(Ordering::Relaxed);
-            if self.is_alike(segment, *offset, *len) && is_cut {
-                found.push((Of::Staged(file.clone()), *offset));
-            }
-        }
         self.store.index().read(|reader| {
             for holder in reader.holders(std::slice::from_ref(segment))?.into_iter().flatten() {
                 // Nothing comes back of an extent that goes on behind the segment.
@@ -192,6 +168,24 @@ impl<'s> Sharer<'s> {
             }
             Ok(())
         })?;
+        let mut state = self.state();
+        while state.under_way.contains(&segment.hash) {
+            let waited = self.news.wait_timeout(state, PATIENCE);
+            let (now, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            state = now;
+            if waited.timed_out() {
+                break; // a slow disk, or a thread that came to its end: it is written twice
+            }
+        }
+        for (file, offset, len) in state.fresh.get(&segment.hash).into_iter().flatten() {
+            let is_cut = !self.disk.whole_extents || file.cut.load(Ordering::Relaxed);
+            if self.is_alike(segment, *offset, *len) && is_cut {
+                found.push((Of::Staged(file.clone()), *offset));
+            }
+        }
+        if found.is_empty() {
+            state.under_way.insert(segment.hash);
+        }
         Ok(found)
     }
 
@@ -252,7 +246,6 @@ impl<'s> Sharer<'s> {
         if let Some(written) = written {
             let _ = written.blob.set(*blob);
             *written.name.lock().unwrap_or_else(PoisonError::into_inner) = blob.to_string();
-            self.share_missed(written, blob, (file, size));
             state.bytes += written.bytes.load(Ordering::Relaxed);
         } else {
             let staged = self.staged(&blob.to_string(), false);
@@ -272,21 +265,6 @@ impl<'s> Sharer<'s> {
         }
         state.segments.insert(*blob, segments);
         Ok(())
-    }
-
-    fn share_missed(&self, file: &Staged, blob: &BlobHash, opened: (&File, u64)) {
-        let missed = file.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        for Missed { at, len, of, offset } in missed.iter() {
-            let Some((source, size)) = self.open(&Of::Staged(of.clone())) else { continue };
-            // Its holder's name does not matter any more: it is open.
-            let run = Run { at: *at, len: *len, holder: *blob, offset: *offset, own: false };
-            if let Ok(shared) = share_run(opened, (&source, size), &run, self.disk.block)
-                && shared > 0
-            {
-                file.count(shared);
-                of.shares.store(true, Ordering::Relaxed);
-            }
-        }
     }
 
     fn share(
