@@ -66,8 +66,7 @@ fn describe(matrix: &Matrix, out: &Out) -> String {
         table.row([name, size(member.bytes), size(member.exclusive)].into_iter().chain(cells));
     }
     let mut text = table.render(out);
-    let meaning = "percent of the row's bytes that the column has, too";
-    let _ = writeln!(text, "{}\n", out.dim(meaning));
+    let _ = writeln!(text, "{}\n", out.dim(MEANING));
     let saved = percent(matrix.bytes - matrix.unique.min(matrix.bytes), matrix.bytes);
     let less = format!("with nothing kept twice: {saved} less");
     for (what, bytes, meaning) in [
@@ -79,6 +78,9 @@ fn describe(matrix: &Matrix, out: &Out) -> String {
     }
     text
 }
+
+/// What a cell tells.
+const MEANING: &str = "percent of the row's bytes that the column has, too";
 
 /// Points of a cell's side, of a letter's width, and around everything.
 const CELL: usize = 40;
@@ -92,20 +94,24 @@ fn picture(matrix: &Matrix) -> String {
     let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let left = EDGE + (longest + 4) * LETTER;
     let top = EDGE + 2 * CELL;
-    let (width, height) = (left + count * CELL + EDGE, top + count * CELL + EDGE);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
-         width=\"{width}\" height=\"{height}\" font-family=\"monospace\" font-size=\"13\">\n\
-         <title>How much of each row's bytes each column has, in percent</title>\n\
-         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-    );
     let about = format!(
         "{} in all, {} with nothing kept twice, {} on disk",
         size(matrix.bytes),
         size(matrix.unique),
         size(matrix.physical)
     );
-    let _ = writeln!(svg, "<text x=\"{EDGE}\" y=\"{}\">{}</text>", EDGE + 12, escape(&about));
+    let widest = about.len().max(MEANING.len()) * LETTER + 2 * EDGE;
+    let (width, height) = (widest.max(left + count * CELL + EDGE), top + count * CELL + EDGE);
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         width=\"{width}\" height=\"{height}\" font-family=\"monospace\" font-size=\"13\">\n\
+         <title>How much of each row's bytes each column has, in percent</title>\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+    );
+    for (line, text) in [about.as_str(), MEANING].into_iter().enumerate() {
+        let y = EDGE + 12 + line * 18;
+        let _ = writeln!(svg, "<text x=\"{EDGE}\" y=\"{y}\">{}</text>", escape(text));
+    }
     for (index, name) in names.iter().enumerate() {
         let along = index * CELL + CELL / 2;
         let (x, y) = (left - LETTER, top + along + 4);
