@@ -55,6 +55,8 @@ pub struct Deduped {
 /// the file system say. Files are whole whatever happens.
 pub fn share(store: &Store, progress: &Progress) -> Result<Deduped> {
     store.check_writable()?;
+    // What a killed one had beside a blob shares its blocks, and would be taken for somebody else's.
+    store.sweep_dead_imports()?;
     let able = store.shares_parts()?;
     let mut done = Deduped { before: store.physical()?, able, ..Deduped::default() };
     let mut blobs = Vec::new();

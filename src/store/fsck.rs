@@ -52,6 +52,8 @@ struct Snapshot {
     blobs: HashMap<BlobHash, BlobRow>,
     edges: HashMap<BlobHash, Vec<RevisionId>>,
     quarantined: HashSet<BlobHash>,
+    /// What the index keeps of the edges besides is what they say.
+    needs_agree: bool,
 }
 
 impl Store {
@@ -84,6 +86,9 @@ impl Store {
         };
         let needed = self.check_manifests(&snapshot, &mut found)?;
         check_edges(&snapshot, &needed, &mut found);
+        if !snapshot.needs_agree {
+            found.add("I4", "what revisions need is not what the edges say".to_owned());
+        }
         self.check_blobs(&snapshot, &mut found)?;
         let known: HashSet<_> = snapshot.revisions.iter().map(|(id, _)| *id).collect();
         for (name, id) in &snapshot.refs {
@@ -111,7 +116,8 @@ impl Store {
             let trashed = reader.trashed()?.into_iter().map(|(id, one)| (id, one.row)).collect();
             let quarantined = reader.quarantined()?.into_iter().collect();
             let revisions = reader.revisions()?;
-            Ok(Snapshot { revisions, trashed, refs, blobs, edges, quarantined })
+            let needs_agree = reader.needs_agree()?;
+            Ok(Snapshot { revisions, trashed, refs, blobs, edges, quarantined, needs_agree })
         })
     }
 

@@ -5,13 +5,15 @@
 #[cfg(feature = "hub")]
 mod alias;
 mod backend;
+mod needs;
 mod read;
 mod segments;
 mod tables;
 mod trash;
 mod write;
 
-pub(crate) use read::{Needs, Reader};
+pub(crate) use needs::Needs;
+pub(crate) use read::Reader;
 pub(crate) use segments::Holder;
 pub(crate) use tables::{BlobRow, BlobState, RevisionId, RevisionRow, Stamp};
 pub(crate) use trash::TrashedRow;

@@ -1,6 +1,6 @@
 //! Questions to one snapshot of the index.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use redb::{ReadTransaction, ReadableMultimapTable, ReadableTable, TableError};
 
@@ -15,25 +15,6 @@ use crate::model::{ModelId, RefName};
 
 /// One snapshot.
 pub(crate) struct Reader(pub(super) ReadTransaction);
-
-/// Bytes of a revision, each blob counted once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    /// Only this revision needs them.
-    pub exclusive: u64,
-    /// Other revisions need them too.
-    pub shared: u64,
-}
-
-/// What the revisions need, and what they need together.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Needs {
-    pub of: HashMap<RevisionId, Usage>,
-    /// Bytes that several need, counted once.
-    pub shared: u64,
-    /// Bytes that only revisions in the trash need.
-    pub trashed: u64,
-}
 
 impl Reader {
     pub(super) fn new(transaction: ReadTransaction) -> Self {
@@ -158,42 +139,6 @@ impl Reader {
     pub fn edges(&self, blob: &BlobHash) -> Result<Vec<RevisionId>> {
         let table = self.0.open_multimap_table(EDGES)?;
         table.get(blob.as_bytes())?.map(|edge| Ok(edge?.value().0)).collect()
-    }
-
-    /// What each revision needs alone and with others, in one walk over the edges. Those in the
-    /// trash are no others.
-    pub fn usage(&self) -> Result<Needs> {
-        let trashed: HashSet<_> = self.trashed()?.into_iter().map(|(id, _)| id).collect();
-        let mut needs = Needs::default();
-        for row in self.0.open_multimap_table(EDGES)?.iter()? {
-            let (_, edges) = row?;
-            let (mut first, mut several, mut size) = (None, false, 0);
-            for edge in edges {
-                let (id, bytes) = edge?.value();
-                size = bytes;
-                if trashed.contains(&id) {
-                    continue;
-                }
-                if first.is_none() {
-                    first = Some(id);
-                } else {
-                    several = true;
-                    needs.of.entry(id).or_default().shared += size;
-                }
-            }
-            let Some(first) = first else {
-                needs.trashed += size;
-                continue;
-            };
-            let entry = needs.of.entry(first).or_default();
-            if several {
-                entry.shared += size;
-                needs.shared += size;
-            } else {
-                entry.exclusive += size;
-            }
-        }
-        Ok(needs)
     }
 
     /// The chaining values of the blob's 1 MiB subtrees, when they are known.

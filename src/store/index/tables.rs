@@ -36,6 +36,10 @@ pub(super) const QUARANTINED: TableDefinition<Key, ()> = TableDefinition::new("q
 /// With the blob's size beside the revision, so that a listing need not look at the blobs.
 pub(super) const EDGES: MultimapTableDefinition<Key, (RevisionId, u64)> =
     MultimapTableDefinition::new("edges");
+/// Revision → the bytes of all blobs that it has edges to; those in the trash, too. Derived.
+pub(super) const OWN: TableDefinition<RevisionId, u64> = TableDefinition::new("own");
+/// Blobs that have more than one edge → their size, and the revisions, as u64. Derived.
+pub(super) const COMMON: TableDefinition<Key, &[u8]> = TableDefinition::new("common");
 /// The chaining values of a blob's 1 MiB subtrees, 32 bytes each, for blobs over 1 MiB.
 pub(super) const SUBTREES: TableDefinition<Key, &[u8]> = TableDefinition::new("subtrees");
 /// What a segment hashes to → blobs that have it: where, and how long it is.

@@ -35,7 +35,8 @@ impl Writer {
         self.0.open_table(ALLOTTED)?;
         self.0.open_table(VERIFIED)?;
         self.0.open_table(QUARANTINED)?;
-        self.make_segment_tables()
+        self.make_segment_tables()?;
+        self.make_needs_tables()
     }
 
     pub fn commit(self) -> Result<()> {
@@ -97,6 +98,8 @@ impl Writer {
             }
             edges.insert(blob.as_bytes(), (id, stamp.size))?;
         }
+        drop(edges);
+        self.note_edges(id, blobs.iter().map(|(blob, stamp)| (*blob, stamp.size)))?;
         Ok(id)
     }
 
@@ -174,19 +177,21 @@ impl Writer {
         self.0.open_multimap_table(FORMER)?.remove_all(id)?;
         let mut edges = self.0.open_multimap_table(EDGES)?;
         let mut rows = self.0.open_table(BLOBS)?;
+        let mut left = Vec::with_capacity(blobs.len());
         for blob in blobs {
-            let mut others = false;
+            let mut others = 0;
             let mut own = None;
             for edge in edges.get(blob.as_bytes())? {
                 match edge?.value() {
                     edge if edge.0 == id => own = Some(edge),
-                    _ => others = true,
+                    _ => others += 1,
                 }
             }
             if let Some(edge) = own {
                 edges.remove(blob.as_bytes(), edge)?;
             }
-            if others {
+            left.push((*blob, others));
+            if others > 0 {
                 continue;
             }
             let row = rows.get(blob.as_bytes())?.map(|v| BlobRow::from_value(v.value()));
@@ -195,7 +200,7 @@ impl Writer {
                 rows.insert(blob.as_bytes(), dying.value())?;
             }
         }
-        Ok(())
+        self.forget_edges(id, &left)
     }
 
     /// Whether that changed something; `None` when the number is not this revision's.
