@@ -33,6 +33,9 @@
 //! # }
 //! ```
 //!
+//! Files that differ may have tensors in common, as quantizations of one model do: on XFS and btrfs
+//! these are on the disk once (see [`dedup`]).
+//!
 //! Any number of processes may use one store at once. ARCHITECTURE.md, beside this crate's
 //! Cargo.toml, describes the format on disk, the invariants, and what happens on each failure.
 //!
@@ -45,6 +48,8 @@
 //!   was added are not kept.
 //! - Whoever may write to the store's directory may destroy it: hardlinked views share inodes with
 //!   the blobs. Their mode, 0444, stops accidents, not root.
+//! - What is shared below the file is so on XFS and btrfs only, by the disk's blocks; reflinks of blobs
+//!   outside the store are not known where bytes are counted.
 //! - An opened [`Store`](store::Store) must not be used across `fork`.
 
 #[cfg(feature = "config")]

@@ -396,3 +396,28 @@ fn a_header_that_is_refused_says_why() {
         "{said}"
     );
 }
+
+#[test]
+fn what_is_damaged_is_not_shared() {
+    on_able(|kind, mounted, source| {
+        support::family::write(source, 512);
+        let store = open(&mounted.at("store"));
+        add(&store, &source.join("Q4_K_S.gguf"), "org/first");
+        let blob = store.path().join("blobs").join(&names(store.path(), "blobs")[0]);
+        let times = fs::metadata(&blob).unwrap().modified().unwrap();
+        // As root, in the middle of the embedding; and the time is put back, so that nothing tells.
+        let file = fs::File::options().read(true).write(true).open(&blob).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, &[0; 100], 700_000).unwrap();
+        file.set_modified(times).unwrap();
+        let added = add(&store, &source.join("Q4_K_M.gguf"), "org/second");
+        assert!(added.shared_bytes > 500_000, "{kind:?}: {added:?}");
+        let found = violations(&store);
+        let of_first = |found: &&String| found.contains("org/first") || found.starts_with("I1");
+        assert_eq!(found.len(), 2, "{kind:?}: {found:#?}");
+        assert!(found.iter().all(|one| of_first(&one)), "{kind:?}: {found:#?}");
+
+        // Whoever looked marked it, so it is replaced when its bytes come again.
+        add(&store, &source.join("Q4_K_S.gguf"), "org/first");
+        assert_whole(&store);
+    });
+}

@@ -108,3 +108,46 @@ fn a_disk_that_tells_of_no_free_space_is_full_only_for_who_wants_some_left() {
     limits(Some(1 << 30), 0).unwrap();
     assert_eq!(disk.tree("/store/staging"), [""; 0]);
 }
+
+#[test]
+fn the_catalogue_knows_a_blob_as_long_as_it_is_here() {
+    let disk = SimDisk::new();
+    disk.write_file("/a/weights", &super::world::bytes(1, 3 << 20));
+    disk.write_file("/a/config.json", b"{}");
+    // Of one byte: the same segment over and over.
+    disk.write_file("/b/zeros", &vec![0; 9 << 20]);
+    let store = open(&disk);
+    add(&store, "/a", "org/a");
+    add(&store, "/b", "org/b");
+    let known = || {
+        let mut blobs = Vec::new();
+        store.index().read(|reader| {
+            reader.for_each_blob(|blob, row| blobs.push((blob, row.stamp.size)))?;
+            let mut known = Vec::new();
+            for (blob, size) in &blobs {
+                if let Some(segments) = reader.segments(blob)? {
+                    let sum: u64 = segments.iter().map(|segment| u64::from(segment.len)).sum();
+                    assert_eq!(sum, *size);
+                    let holders = reader.holders(&segments)?;
+                    assert!(holders.iter().all(|holders| holders.iter().any(|h| h.blob == *blob)));
+                    assert!(holders.iter().all(|holders| holders.len() <= 8), "{holders:?}");
+                    known.push(segments);
+                }
+            }
+            Ok(known)
+        })
+    };
+    let before = known().unwrap();
+    assert_eq!(before.len(), 2);
+    for model in ["org/a", "org/b"] {
+        let resolved = store.resolve(&model.parse().unwrap()).unwrap();
+        let options = crate::space::RemoveOptions::default();
+        crate::space::remove(&store, &[resolved], options).unwrap();
+    }
+    assert_eq!(known().unwrap(), Vec::<Vec<_>>::new());
+    let left = store.index().read(|reader| {
+        let holders = before.iter().map(|segments| reader.holders(segments));
+        holders.collect::<Result<Vec<_>, _>>()
+    });
+    assert!(left.unwrap().into_iter().flatten().all(|holders| holders.is_empty()));
+}
