@@ -421,3 +421,65 @@ fn what_is_damaged_is_not_shared() {
         assert_whole(&store);
     });
 }
+
+#[test]
+fn a_variant_fits_where_only_what_is_new_of_it_does_and_a_full_disk_loses_nothing() {
+    on_able(|kind, mounted, source| {
+        support::family::write(source, 512);
+        let store = open(&mounted.at("store"));
+        add(&store, &source.join("Q5_K_L.gguf"), "org/first");
+        // Q5_K_M is new by less than half.
+        let size = fs::metadata(source.join("Q5_K_S.gguf")).unwrap().len();
+        mounted.fill(size / 3);
+        let refused = try_add(&store, &source.join("Q8_0.gguf"), &options("org/large"));
+        let kind_of_error = refused.unwrap_err().kind();
+        assert_eq!(kind_of_error, tonnage::error::ErrorKind::NoSpace, "{kind:?}");
+        assert_nothing_staged(store.path());
+        mounted.unfill();
+        assert_whole(&store);
+        collect(&store, true).unwrap();
+
+        add(&store, &source.join("Q5_K_S.gguf"), "org/small");
+        let sibling = source.join("Q5_K_M.gguf");
+        mounted.fill(fs::metadata(&sibling).unwrap().len() * 3 / 4);
+        let added = try_add(&store, &sibling, &options("org/sibling"));
+        let added = added.unwrap_or_else(|e| panic!("{kind:?}: {e}"));
+        assert!(added.shared_bytes > added.bytes / 3, "{kind:?}: {added:?}");
+        mounted.unfill();
+        assert_whole(&store);
+    });
+}
+
+#[test]
+fn a_killed_add_of_a_family_leaves_the_store_as_it_was() {
+    on_able(|kind, mounted, source| {
+        support::family::write(source, 512);
+        let files = files_of(source);
+        let store = open(&mounted.at("store"));
+        let mut random = fastrand::Rng::with_seed(11);
+        for round in 0..10 {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_tonnage"))
+                .arg("--store")
+                .arg(store.path())
+                .args(["-q", "add", "--name", "org/family"])
+                .arg(source)
+                .spawn()
+                .unwrap();
+            // Anywhere in its work; the moment is the point of it.
+            std::thread::sleep(std::time::Duration::from_millis(random.u64(1..400)));
+            child.kill().unwrap();
+            let done = child.wait().unwrap().success();
+            assert_whole(&store);
+            let here = store.list().unwrap().len();
+            assert!(here == usize::from(done) || here == 1, "{kind:?} {round}: {here} revisions");
+        }
+        add(&store, source, "org/family");
+        collect(&store, true).unwrap();
+        let mut found = files_of(&store.path().join("blobs"));
+        let mut wanted = files;
+        found.sort();
+        wanted.sort();
+        assert!(found == wanted);
+        assert_whole(&store);
+    });
+}
