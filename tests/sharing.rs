@@ -114,6 +114,29 @@ fn a_family_takes_what_its_different_blocks_take() {
 }
 
 #[test]
+fn what_comes_by_reflink_shares_when_its_source_is_gone() {
+    let kind = Kind::Xfs;
+    let Some(mounted) = Mounted::new(kind, 640 * MIB) else { return };
+    let from = mounted.at("family");
+    support::family::write(&from, 512);
+    let (apparent, least) = blocks(&files_of(&from));
+    for round in 0..5 {
+        let before = mounted.used();
+        let store = open(&mounted.at("store"));
+        let added = add(&store, &from, "org/family");
+        let most = apparent - least;
+        assert!(added.shared_bytes * 100 >= most * 98, "{round}: {} of {most}", added.shared_bytes);
+        // Nothing was written but what the store keeps besides.
+        let more = |used: u64| used.saturating_sub(before) < 2 * MIB;
+        assert!(more(wait_until_used(&mounted, more)));
+        assert_whole(&store);
+        assert_eq!(usage(&store).unwrap().shared_physical, twice_on_disk(&store));
+        drop(store);
+        fs::remove_dir_all(mounted.at("store")).unwrap();
+    }
+}
+
+#[test]
 fn whatever_goes_leaves_the_others_whole_and_gives_its_own_blocks_back() {
     on_able(|kind, mounted, source| {
         let names = support::family::write(source, 512);

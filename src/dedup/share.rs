@@ -40,8 +40,9 @@ pub struct Deduped {
     pub duplicate_bytes: u64,
     /// Whether the file system shares parts of files.
     pub able: bool,
-    /// Blobs of which a file outside the store has the blocks, as after `add` on btrfs: they would
-    /// take more room when they shared with others.
+    /// Blobs that are left as they are. On btrfs: a file outside the store has their blocks, as after
+    /// `add`, and they would take more room when they shared with others; or there is no room to write
+    /// them anew. Anywhere: they cannot be read, or shared.
     pub skipped: Vec<BlobHash>,
     /// Blobs whose bytes are not those of their name: for `verify --repair`.
     pub damaged: Vec<BlobHash>,
@@ -133,7 +134,10 @@ impl Pass<'_> {
             with_own(blob, &segments, &mut holders);
             let runs = runs(blob, &segments, &holders, self.disk.block);
             if self.done.able && !runs.is_empty() {
-                self.share(blob, *size, &runs, progress)?;
+                match self.share(blob, *size, &runs, progress) {
+                    Err(StoreError::Fs(_)) => self.done.skipped.push(*blob), // the others are not to wait
+                    other => other?,
+                }
             }
             progress.add_bytes(*size);
             progress.add_file();

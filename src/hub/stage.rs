@@ -211,7 +211,7 @@ pub(super) fn publish(
                     .map_err(|e| FsError::new("read", part.path(), e))
                     .map_err(StoreError::from)?,
             };
-            sharer.add(&file.blob, (&part, file.size), segments, None)?;
+            sharer.add(&file.blob, (&part, file.size), segments, None);
         }
         if !file.groups.is_empty() {
             learned.subtrees.insert(file.blob, file.groups);

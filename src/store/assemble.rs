@@ -25,7 +25,8 @@ pub(crate) struct Assembly<'s> {
     regions: Arc<Regions>,
     staged: Arc<Staged>,
     file: File,
-    out: CutFile,
+    /// `None` when the file has all bytes, and only shares them with its source.
+    out: Option<CutFile>,
     len: u64,
     state: Mutex<State>,
 }
@@ -52,17 +53,18 @@ struct Run {
 }
 
 impl<'s> Assembly<'s> {
-    /// For `file`, of `len` bytes, which is empty, and is written in its order.
+    /// For `file`, of `len` bytes, which is empty, and is written in its order; or, if it is a reflink
+    /// of what it is to be, is only put on other blocks.
     pub fn new(
         sharer: &'s Sharer<'s>,
         staged: Arc<Staged>,
-        file: File,
+        (file, is_reflink): (File, bool),
         regions: Arc<Regions>,
         len: u64,
     ) -> Self {
         let disk = sharer.disk();
         let cuts = disk.whole_extents.then_some(&*regions);
-        let out = CutFile::new(file.clone(), cuts, disk.block);
+        let out = (!is_reflink).then(|| CutFile::new(file.clone(), cuts, disk.block));
         let segment = segment_at(&regions, 0);
         let state = State { at: 0, segment, carry: Vec::new(), run: None };
         Self { sharer, regions, staged, file, out, len, state: Mutex::new(state) }
@@ -86,7 +88,7 @@ impl<'s> Assembly<'s> {
         if state.run.is_some() {
             return Ok(());
         }
-        let written = self.out.write_at(bytes, at);
+        let written = self.write(bytes, at);
         self.sharer.written(&self.staged, &segment, written.is_ok());
         written
     }
@@ -138,7 +140,15 @@ impl<'s> Assembly<'s> {
         self.copy(run, to..end)
     }
 
+    fn write(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.out.as_ref().map_or(Ok(()), |out| out.write_at(bytes, at))
+    }
+
+    /// Writes what a run has.
     fn copy(&self, run: &Run, range: Range<u64>) -> io::Result<()> {
+        if self.out.is_none() {
+            return Ok(());
+        }
         let mut buffer = [0; BUFFER];
         let mut at = range.start;
         while at < range.end {
@@ -149,7 +159,7 @@ impl<'s> Assembly<'s> {
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.out.write_at(buffer.get(..count).unwrap_or_default(), at)?;
+            self.write(buffer.get(..count).unwrap_or_default(), at)?;
             at += count as u64;
         }
         Ok(())

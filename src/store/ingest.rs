@@ -308,7 +308,7 @@ impl Ingest<'_> {
             Take::Hardlink | Take::Move => self.link_source(index, &part, &before)?,
             Take::Auto | Take::Copy | Take::Reflink => self.reflink_source(&source, &part)?,
         };
-        let (file, sink) = match staged {
+        let (file, mut sink) = match staged {
             Some(file) => (Some(file), None),
             // What may be here already is hashed before it is copied: adding a model twice needs
             // no room.
@@ -322,7 +322,7 @@ impl Ingest<'_> {
                     Some(Cutting::Tensors(regions)) if self.sharer.is_able() => {
                         let begun = self.sharer.begin(&part);
                         written = Some(begun.clone());
-                        let (file, regions) = (file.clone(), regions.clone());
+                        let (file, regions) = ((file.clone(), false), regions.clone());
                         Arc::new(Assembly::new(&self.sharer, begun, file, regions, before.size))
                     }
                     _ => {
@@ -345,6 +345,17 @@ impl Ingest<'_> {
         };
         let linked = matches!(self.options.take, Take::Hardlink | Take::Move);
         let apart = shared && !linked && !is_recent(&before);
+        if let (Some(file), Some(Cutting::Tensors(regions))) = (&file, cutting.as_deref())
+            && shared
+            && !linked
+            && self.sharer.expects(&source, regions)
+        {
+            let begun = self.sharer.begin(&part);
+            written = Some(begun.clone());
+            let (file, regions) = ((file.clone(), true), regions.clone());
+            let assembly = Assembly::new(&self.sharer, begun, file, regions, before.size);
+            sink = Some(Arc::new(assembly));
+        }
         let part = file.map(|file| (part, file));
         let in_order = written.is_some();
         let taken = Taken { index, source, before, apart, written, part };
@@ -427,7 +438,7 @@ impl Ingest<'_> {
             self.known_files.fetch_add(1, Ordering::Relaxed);
         } else if let Some((part, file)) = &taken.part {
             self.import.seal(part, file, &blob)?;
-            self.sharer.add(&blob, (file, size), segments, taken.written.as_ref())?;
+            self.sharer.add(&blob, (file, size), segments, taken.written.as_ref());
             if self.results().fresh.insert(blob) {
                 self.new_bytes.fetch_add(size, Ordering::Relaxed);
             } else {

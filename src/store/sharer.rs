@@ -10,10 +10,15 @@ use super::recut::recut;
 use super::share::{Run, WORTH, runs, share_run, with_own};
 use super::{Result, Store};
 use crate::digest::BlobHash;
-use crate::digest::segments::Segment;
+use crate::digest::segments::{Regions, SEGMENT, Segment, hash_of};
 use crate::fs::extents::Disk;
 use crate::fs::{Dir, File, Open};
 use crate::progress::Progress;
+
+/// So many segments tell whether a file has something in common with others, each the first of a
+/// region of at least so many bytes.
+const PROBES: usize = 8;
+const PROBED: u64 = 64 << 10;
 
 /// How long a thread waits for another one to write a segment.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -100,6 +105,38 @@ impl<'s> Sharer<'s> {
     /// Whether files can share here at all.
     pub fn is_able(&self) -> bool {
         self.able
+    }
+
+    /// Whether a file that is a reflink of `source` may have something in common with others: some of
+    /// its segments are looked for. On btrfs its extents are its source's, and nothing of them would
+    /// come back.
+    pub fn expects(&self, source: &File, regions: &Regions) -> bool {
+        if !self.able || self.disk.whole_extents {
+            return false;
+        }
+        let long: Vec<_> = regions.each().filter(|r| r.end - r.start >= PROBED).collect();
+        let each = long.len().div_ceil(PROBES).max(1);
+        let mut bytes = Vec::new();
+        long.into_iter().step_by(each).any(|region| {
+            let len = (region.end - region.start).min(SEGMENT);
+            bytes.resize(usize::try_from(len).unwrap_or(0), 0);
+            let read = source.read_at(&mut bytes, region.start);
+            let segment = Segment {
+                offset: region.start,
+                len: u32::try_from(len).unwrap_or(0),
+                hash: hash_of(&bytes),
+            };
+            read.is_ok_and(|count| count == bytes.len()) && self.is_known(&segment)
+        })
+    }
+
+    fn is_known(&self, segment: &Segment) -> bool {
+        let fresh = self.state().fresh.contains_key(&segment.hash);
+        fresh || {
+            let of = std::slice::from_ref(segment);
+            let holders = self.store.index().read(|reader| reader.holders(of));
+            holders.is_ok_and(|holders| holders.iter().any(|holders| !holders.is_empty()))
+        }
     }
 
     pub fn disk(&self) -> Disk {
@@ -238,10 +275,10 @@ impl<'s> Sharer<'s> {
         (file, size): (&File, u64),
         segments: Vec<Segment>,
         written: Option<&Arc<Staged>>,
-    ) -> Result<()> {
+    ) {
         let mut state = self.state();
         if segments.is_empty() || state.segments.contains_key(blob) {
-            return Ok(());
+            return;
         }
         if let Some(written) = written {
             let _ = written.blob.set(*blob);
@@ -251,7 +288,10 @@ impl<'s> Sharer<'s> {
             let staged = self.staged(&blob.to_string(), false);
             let _ = staged.blob.set(*blob);
             if self.able && (self.recuts || !self.disk.whole_extents) {
-                let bytes = self.share(&mut state, &staged, blob, (file, size), &segments)?;
+                // What is shared below the file saves space, and nothing depends on it: the file is whole
+                // whatever fails here.
+                let shared = self.share(&mut state, &staged, blob, (file, size), &segments);
+                let bytes = shared.unwrap_or(0);
                 staged.bytes.store(bytes, Ordering::Relaxed);
                 state.bytes += bytes;
             }
@@ -264,7 +304,6 @@ impl<'s> Sharer<'s> {
             state.files.push(staged);
         }
         state.segments.insert(*blob, segments);
-        Ok(())
     }
 
     fn share(
@@ -276,10 +315,17 @@ impl<'s> Sharer<'s> {
         segments: &[Segment],
     ) -> Result<u64> {
         let mut holders = self.store.index().read(|reader| reader.holders(segments))?;
+        // Files that are under way, by a name that stands in for their blob's.
+        let mut under_way: HashMap<BlobHash, Arc<Staged>> = HashMap::new();
         for (segment, holders) in segments.iter().zip(&mut holders) {
             for (file, offset, len) in state.fresh.get(&segment.hash).into_iter().flatten() {
-                let blob = file.blob.get().copied();
-                holders.extend(blob.map(|blob| Holder { blob, offset: *offset, len: *len }));
+                let blob = file.blob.get().copied().unwrap_or_else(|| {
+                    let name = file.name.lock().unwrap_or_else(PoisonError::into_inner);
+                    let stand_in = BlobHash::of(name.as_bytes());
+                    under_way.insert(stand_in, file.clone());
+                    stand_in
+                });
+                holders.push(Holder { blob, offset: *offset, len: *len });
             }
         }
         with_own(blob, segments, &mut holders);
@@ -291,18 +337,22 @@ impl<'s> Sharer<'s> {
         let mut sources: HashMap<BlobHash, Option<(File, u64)>> = HashMap::new();
         let mut bytes = 0;
         for run in runs {
-            let source = sources.entry(run.holder);
-            let source = source.or_insert_with(|| self.open(&Of::Blob(run.holder)));
+            let staged_holder = under_way.get(&run.holder).cloned();
+            let of = staged_holder.map_or(Of::Blob(run.holder), Of::Staged);
+            let source = sources.entry(run.holder).or_insert_with(|| self.open(&of));
             let Some((source, source_size)) = source else { continue };
-            // What is shared below the file saves space, and nothing depends on it: what cannot be
-            // is left.
             let done = share_run((file, size), (source, *source_size), &run, self.disk.block);
             if let Ok(shared) = done
                 && shared > 0
             {
                 bytes += shared;
                 staged.shares.store(true, Ordering::Relaxed);
-                state.others.entry(run.holder).or_insert(self.disk.whole_extents);
+                match of {
+                    Of::Staged(other) => other.shares.store(true, Ordering::Relaxed),
+                    Of::Blob(blob) => {
+                        state.others.entry(blob).or_insert(self.disk.whole_extents);
+                    }
+                }
             }
         }
         Ok(bytes)

@@ -47,7 +47,8 @@ pub fn run(_args: Args, context: &Context) -> Result<Exit, Failure> {
     if !done.skipped.is_empty() {
         let blobs = count(done.skipped.len() as u64, "blob");
         context.out.note(&format!(
-            "{blobs} would take more room: no room to write it anew, or files outside the store have its blocks"
+            "{blobs} left as before: they cannot be read, there is no room to write them anew, or files \
+             outside the store have their blocks"
         ));
     }
     if done.damaged.is_empty() {

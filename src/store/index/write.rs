@@ -200,6 +200,7 @@ impl Writer {
                 rows.insert(blob.as_bytes(), dying.value())?;
             }
         }
+        drop((edges, rows));
         self.forget_edges(id, &left)
     }
 

@@ -151,3 +151,27 @@ fn the_catalogue_knows_a_blob_as_long_as_it_is_here() {
     });
     assert!(left.unwrap().into_iter().flatten().all(|holders| holders.is_empty()));
 }
+
+#[test]
+fn what_three_need_is_shared_until_one_is_left() {
+    let disk = SimDisk::new();
+    for model in ["a", "b", "c"] {
+        disk.write_file(&format!("/{model}/weights"), &vec![7; 1000]);
+        disk.write_file(&format!("/{model}/own"), model.as_bytes());
+    }
+    let store = open(&disk);
+    for model in ["a", "b", "c"] {
+        add(&store, &format!("/{model}"), &format!("org/{model}"));
+    }
+    for (left, gone) in [(3, "org/a"), (2, "org/b"), (1, "org/c")] {
+        let shared = if left > 1 { 1000 } else { 0 };
+        let listed = store.list().unwrap();
+        assert_eq!(listed.len(), left);
+        assert!(listed.iter().all(|l| (l.exclusive, l.shared) == (1001 - shared, shared)));
+        assert_eq!(store.fsck().unwrap().problems, []);
+        let resolved = store.resolve(&gone.parse().unwrap()).unwrap();
+        let options = crate::space::RemoveOptions::default();
+        crate::space::remove(&store, &[resolved], options).unwrap();
+    }
+    assert_eq!(disk.tree("/store/blobs").len(), 0);
+}
