@@ -57,7 +57,7 @@ fn main() {
     let least = different.len() as u64 * 4096;
     println!("{bytes} bytes in {} files, {least} in different blocks", VARIANTS.len());
     for kind in [Kind::Xfs, Kind::Btrfs] {
-        if let Some(mounted) = Mounted::new(kind, bytes * 3 + (1 << 30)) {
+        if let Some(mounted) = Mounted::new(kind, bytes * 5 + (1 << 30)) {
             println!(
                 "{kind:?}: wall and CPU against the peer, own wall, own CPU a GB, peak memory in MiB"
             );
@@ -89,6 +89,27 @@ fn measure(mounted: &Mounted, family: &Path, unrelated: &Path, bytes: u64, most:
             add(unrelated)
         },
     );
+    // From the same file system: by reflink.
+    let (near, far) = (mounted.at("family"), mounted.at("unrelated"));
+    for (from, to) in [(family, &near), (unrelated, &far)] {
+        run(&["cp", "-r", text(from), text(to)]);
+    }
+    pair(
+        "the same, by reflink",
+        bytes,
+        PAIRS,
+        |_| {
+            clear();
+            add(&near)
+        },
+        |_| {
+            clear();
+            add(&far)
+        },
+    );
+    for copy in [near, far] {
+        fs::remove_dir_all(copy).unwrap();
+    }
     clear();
     let before = mounted.used();
     add(family);

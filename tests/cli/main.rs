@@ -13,6 +13,7 @@ mod lease;
 mod limits;
 mod listing;
 mod manners;
+mod sharing;
 mod signals;
 mod space;
 mod support;

@@ -56,16 +56,22 @@ impl Reader {
         let trashed: HashSet<_> = self.trashed()?.into_iter().map(|(id, _)| id).collect();
         let own = there(self.0.open_table(OWN))?;
         let common = there(self.0.open_table(COMMON))?;
-        let revisions = self.0.open_table(REVISIONS)?.len()? + trashed.len() as u64;
         let (Some(own), Some(common)) = (own, common) else { return self.usage_by_edges(&trashed) };
-        // A version that did not know these tables added a revision since.
-        if own.len()? != revisions {
-            return self.usage_by_edges(&trashed);
-        }
         let mut alone: HashMap<RevisionId, u64> = HashMap::new();
         for row in own.iter()? {
             let (id, bytes) = row?;
             alone.insert(id.value(), bytes.value());
+        }
+        // A version that did not know these tables may have added revisions, or removed some.
+        let revisions = self.0.open_table(REVISIONS)?;
+        let mut count = trashed.len();
+        let mut all_there = trashed.iter().all(|id| alone.contains_key(id));
+        for row in revisions.iter()? {
+            count += 1;
+            all_there &= alone.contains_key(&row?.0.value());
+        }
+        if !all_there || count != alone.len() {
+            return self.usage_by_edges(&trashed);
         }
         let mut needs = Needs::default();
         for row in common.iter()? {
