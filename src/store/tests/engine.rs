@@ -156,8 +156,8 @@ fn the_catalogue_knows_a_blob_as_long_as_it_is_here() {
 fn what_three_need_is_shared_until_one_is_left() {
     let disk = SimDisk::new();
     for model in ["a", "b", "c"] {
-        disk.write_file(&format!("/{model}/weights"), &vec![7; 1000]);
-        disk.write_file(&format!("/{model}/own"), model.as_bytes());
+        disk.write_file(format!("/{model}/weights"), &vec![7; 1000]);
+        disk.write_file(format!("/{model}/own"), model.as_bytes());
     }
     let store = open(&disk);
     for model in ["a", "b", "c"] {
