@@ -9,6 +9,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use fastrand::Rng;
 use peak_alloc::PeakAlloc;
@@ -18,6 +19,9 @@ use tonnage::tensors::{Format, HeaderError};
 static MEMORY: PeakAlloc = PeakAlloc;
 
 const MOST: usize = 64 << 20;
+
+/// One test at a time: memory is counted of the whole process.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// A real file's header, and the file's length.
 fn header(path: &str) -> (Format, Vec<u8>, u64) {
@@ -73,6 +77,7 @@ fn mutate(header: &mut Vec<u8>, len: u64, random: &mut Rng) {
 
 #[test]
 fn no_header_makes_a_parser_fail_or_take_much_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let count = std::env::var("TONNAGE_HEADERS").ok().and_then(|n| n.parse().ok());
     let count: u64 = count.unwrap_or(200_000);
     let headers = [
@@ -117,6 +122,7 @@ fn no_header_makes_a_parser_fail_or_take_much_memory() {
 
 #[test]
 fn a_header_of_nothing_but_counts_takes_little_memory() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // As many tensors as there may be, and more; each as small as it can be.
     let of = |entries: usize| {
         let entry =
