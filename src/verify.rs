@@ -169,16 +169,7 @@ pub(crate) fn hash(
     let mut job = Some(Job {
         id: 0,
         len,
-        open: Box::new(|| {
-            Ok(Opened {
-                source: Arc::new(file),
-                sink: None,
-                sha256: false,
-                cutting: None,
-                in_order: false,
-                done: Box::new(note),
-            })
-        }),
+        open: Box::new(|| Ok(Opened::to_hash(Arc::new(file), Box::new(note)))),
     });
     pool::run(store.threads(), progress.control(), || Ok(job.take())).map_err(failed)?;
     found.get().copied().ok_or(StoreError::Cancelled)
@@ -266,14 +257,8 @@ impl<'a> Run<'a> {
         let blobs = &self.store.layout().blobs;
         let file = blobs.open_file(subject.blob.to_string(), Open::Read)?;
         let stamp = file.stat()?.into();
-        Ok(Opened {
-            source: Arc::new(file),
-            sink: None,
-            sha256: false,
-            cutting: None,
-            in_order: false,
-            done: Box::new(move |digests| self.done(subject, stamp, digests)),
-        })
+        let done = Box::new(move |digests| self.done(subject, stamp, digests));
+        Ok(Opened::to_hash(Arc::new(file), done))
     }
 
     fn done(&self, subject: &Subject, stamp: Stamp, digests: Digests) -> Result<()> {

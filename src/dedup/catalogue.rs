@@ -112,14 +112,8 @@ fn read(store: &Store, blobs: &[(BlobHash, u64)], progress: &Progress) -> Result
                 }
                 Ok(())
             };
-            let opened = Opened {
-                source: Arc::new(file),
-                sink: None,
-                sha256: false,
-                cutting: Some(Arc::new(cutting)),
-                in_order: false,
-                done: Box::new(done),
-            };
+            let cutting = Some(Arc::new(cutting));
+            let opened = Opened { cutting, ..Opened::to_hash(Arc::new(file), Box::new(done)) };
             let open = Box::new(move || Ok(opened));
             return Ok(Some(Job { id: 0, len: *size, open }));
         }

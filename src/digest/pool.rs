@@ -66,6 +66,13 @@ pub struct Opened<'a, E> {
     pub done: Done<'a, E>,
 }
 
+impl<'a, E> Opened<'a, E> {
+    /// A file that is hashed and nothing else.
+    pub fn to_hash(source: Arc<dyn Bytes + 'a>, done: Done<'a, E>) -> Self {
+        Self { source, sink: None, sha256: false, cutting: None, in_order: false, done }
+    }
+}
+
 /// What a running pool shares with the rest of the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Control<'c> {

@@ -43,11 +43,12 @@ pub struct Usage {
 /// When the index or a directory cannot be read.
 pub fn usage(store: &Store) -> Result<Usage> {
     let (listed, physical) = std::thread::scope(|scope| {
-        let walk = std::thread::Builder::new().spawn_scoped(scope, || store.physical());
+        let walk = std::thread::Builder::new().spawn_scoped(scope, || store.physical_and_saved());
         let listed = store.list_needs();
         let walked = walk.ok().and_then(|thread| thread.join().ok());
-        (listed, walked.unwrap_or_else(|| store.physical()))
+        (listed, walked.unwrap_or_else(|| store.physical_and_saved()))
     });
+    let (physical, shared_physical) = physical?;
     let (listed, needs) = listed?;
     let mut models: Vec<_> = listed
         .into_iter()
@@ -59,8 +60,8 @@ pub fn usage(store: &Store) -> Result<Usage> {
         exclusive: models.iter().map(|model| model.revision.exclusive).sum(),
         shared: needs.shared,
         trashed: needs.trashed,
-        physical: physical?,
-        shared_physical: store.shared_extents()?.saved(),
+        physical,
+        shared_physical,
         models,
     })
 }

@@ -23,6 +23,11 @@ impl Store {
     /// Bytes allotted to everything in the store's directory, each inode counted once, and what blobs
     /// share below the file, too.
     pub(crate) fn physical(&self) -> Result<u64> {
+        Ok(self.physical_and_saved()?.0)
+    }
+
+    /// The same, and bytes that sharing below the file saves.
+    pub(crate) fn physical_and_saved(&self) -> Result<(u64, u64)> {
         let layout = &self.layout;
         let mut walk = Walk::default();
         // The index beside the files: each takes about as long as the other.
@@ -53,7 +58,8 @@ impl Store {
             }
         }
         let all = walk.bytes + walk.linked.values().sum::<u64>();
-        Ok(all.saturating_sub(self.shared_extents()?.saved()))
+        let saved = self.shared_extents()?.saved();
+        Ok((all.saturating_sub(saved), saved))
     }
 }
 
