@@ -11,6 +11,8 @@ mod hub;
 mod manager;
 #[cfg(feature = "hub")]
 mod pull;
+#[cfg(feature = "serve")]
+mod serve;
 mod source;
 mod store;
 mod view;
@@ -24,6 +26,8 @@ pub use hub::HubError;
 pub use manager::ManagerError;
 #[cfg(feature = "hub")]
 pub use pull::PullError;
+#[cfg(feature = "serve")]
+pub use serve::ServeError;
 pub use source::SourceError;
 pub use store::StoreError;
 pub use view::{Differences, ViewError};

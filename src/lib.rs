@@ -65,6 +65,8 @@ pub mod manager;
 pub mod model;
 pub mod open;
 pub mod progress;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod space;
 pub mod store;
 pub mod tensors;

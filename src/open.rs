@@ -40,8 +40,8 @@
 //! they were looked at, and one that truncates a file gets who reads the map a SIGBUS. The mode of
 //! blobs, 0444, stops accidents and not root.
 
-mod file;
-mod map;
+pub(crate) mod file;
+pub(crate) mod map;
 mod touched;
 
 use std::collections::HashMap;

@@ -14,6 +14,8 @@ pub(crate) mod index;
 mod ingest;
 mod layout;
 mod lease;
+#[cfg(feature = "hub")]
+pub(crate) mod listings;
 pub(crate) mod partial;
 mod physical;
 mod pin;

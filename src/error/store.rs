@@ -132,6 +132,12 @@ pub enum StoreError {
         /// Why.
         source: FsError,
     },
+    /// Somebody added files to a revision while this was doing so.
+    #[error("{spec} was changed by another process meanwhile")]
+    Changed {
+        /// The revision.
+        spec: String,
+    },
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -147,7 +153,7 @@ impl StoreError {
             Self::IndexDamaged { .. } | Self::ManifestDamaged { .. } | Self::BlobDamaged { .. } => {
                 ErrorKind::Damaged
             }
-            Self::Busy { .. } => ErrorKind::Busy,
+            Self::Busy { .. } | Self::Changed { .. } => ErrorKind::Busy,
             Self::Ambiguous { .. } => ErrorKind::Usage,
             Self::Source(e) => e.kind(),
             Self::NoSpace { .. } | Self::OverLimit { .. } => ErrorKind::NoSpace,
@@ -180,7 +186,9 @@ impl StoreError {
             Self::BlobDamaged { .. } => {
                 "run `tonnage verify --full`; add the model again".to_owned()
             }
-            Self::Busy { .. } => "try again when the other process is done".to_owned(),
+            Self::Busy { .. } | Self::Changed { .. } => {
+                "try again when the other process is done".to_owned()
+            }
             Self::ReadOnly { .. } => {
                 "reading commands work; writing needs write permission".to_owned()
             }

@@ -29,6 +29,12 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
+    /// What tells it from others, and does not tell what it is.
+    #[cfg(feature = "serve")]
+    pub(crate) fn fingerprint(&self) -> crate::digest::BlobHash {
+        crate::digest::BlobHash::of(self.0.as_bytes())
+    }
+
     /// For the header, and for finding it where it must not be.
     pub(super) fn secret(&self) -> &str {
         &self.0

@@ -101,6 +101,19 @@ impl Client {
         Ok(Self { inner, links: Arc::default() })
     }
 
+    /// The same hub and connections, for whom this token belongs to.
+    ///
+    /// # Errors
+    /// [`HubError::Setting`] when the token cannot stand in a header.
+    pub fn with_token(&self, token: Option<Token>) -> Result<Self, HubError> {
+        let bearer = token.as_ref().map(bearer).transpose()?;
+        let Inner { http, endpoint, config, way, .. } = &*self.inner;
+        let config = Config { token, ..config.clone() };
+        let (http, endpoint, way) = (http.clone(), endpoint.clone(), way.clone());
+        let inner = Arc::new(Inner { http, endpoint, bearer, config, way });
+        Ok(Self { inner, links: Arc::default() })
+    }
+
     /// The same hub and connections, without what it said about where bytes are: it is asked again,
     /// and may refuse by now what it gave before.
     pub(super) fn asking_anew(&self) -> Self {

@@ -5,8 +5,9 @@ mod queue;
 mod worker;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use tokio::sync::futures::Notified;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 
@@ -36,6 +37,8 @@ pub(super) struct Order {
     pub jobs: usize,
     pub limit: Option<Arc<RateLimit>>,
     pub threads: usize,
+    /// All of the files, or only what readers want of them.
+    pub whole: bool,
 }
 
 /// A file that came, and is right.
@@ -50,9 +53,9 @@ pub(super) struct Fetched {
     pub segments: Option<Vec<Segment>>,
 }
 
-/// Shared by the workers.
+/// Shared by the workers, and those who read what they bring.
 #[derive(Debug)]
-struct Run {
+pub(super) struct Run {
     order: Order,
     dir: Dir,
     queue: Queue,
@@ -63,6 +66,17 @@ struct Run {
     _import: Arc<Import>,
     /// Files whose bytes were wrong once.
     suspect: Vec<AtomicBool>,
+    whole: AtomicBool,
+    /// How often a file was begun anew, because what came of it was wrong.
+    beginnings: AtomicU64,
+}
+
+/// A fetch that began.
+#[derive(Debug)]
+pub(super) struct Fetching {
+    run: Arc<Run>,
+    workers: JoinSet<Result<(), PullError>>,
+    events: UnboundedReceiver<Event>,
 }
 
 /// Fetches the files of `order` into `import`'s directory.
@@ -80,34 +94,99 @@ pub(super) async fn fetch(
     if order.files.is_empty() {
         return Ok(Vec::new());
     }
-    let jobs = order.jobs.max(1);
-    let (sender, events) = unbounded_channel();
-    let no_thread = |e| PullError::Stopped { what: format!("a thread did not start: {e}") };
-    let flusher = Flusher::start(import.clone(), sender.clone()).map_err(no_thread)?;
-    // Who wants few connections wants to be left some of the processor, too.
-    let digesters = Digesters::start(order.threads.min(jobs), sender).map_err(no_thread)?;
-    let run = Arc::new(Run {
-        dir: import.dir().clone(),
-        queue: Queue::new(&order.files, jobs),
-        suspect: order.files.iter().map(|_| AtomicBool::new(false)).collect(),
-        digesters,
-        flusher,
-        progress: progress.clone(),
-        _import: import.clone(),
-        order,
-    });
-    let mut workers = JoinSet::new();
-    for _ in 0..jobs {
-        workers.spawn(worker::work(run.clone()));
+    Fetching::start(order, import, progress)?.finish().await
+}
+
+impl Fetching {
+    /// Starts threads and workers.
+    ///
+    /// # Errors
+    /// When the system has no threads to give.
+    pub fn start(
+        order: Order,
+        import: &Arc<Import>,
+        progress: &Arc<PullProgress>,
+    ) -> Result<Self, PullError> {
+        let jobs = order.jobs.max(1);
+        let (sender, events) = unbounded_channel();
+        let no_thread = |e| PullError::Stopped { what: format!("a thread did not start: {e}") };
+        let flusher = Flusher::start(import.clone(), sender.clone()).map_err(no_thread)?;
+        // Who wants few connections wants to be left some of the processor, too.
+        let digesters = Digesters::start(order.threads.min(jobs), sender).map_err(no_thread)?;
+        let run = Arc::new(Run {
+            dir: import.dir().clone(),
+            queue: Queue::new(&order.files, jobs),
+            suspect: order.files.iter().map(|_| AtomicBool::new(false)).collect(),
+            whole: AtomicBool::new(order.whole),
+            beginnings: AtomicU64::new(0),
+            digesters,
+            flusher,
+            progress: progress.clone(),
+            _import: import.clone(),
+            order,
+        });
+        let mut workers = JoinSet::new();
+        for _ in 0..jobs {
+            workers.spawn(worker::work(run.clone()));
+        }
+        Ok(Self { run, workers, events })
     }
-    let done = run.supervise(&mut workers, events).await;
-    // Nobody works in the directory any more when this returns.
-    workers.shutdown().await;
-    run.flusher.finish().await;
-    done
+
+    pub fn run(&self) -> &Arc<Run> {
+        &self.run
+    }
+
+    /// As [`fetch`].
+    pub async fn finish(self) -> Result<Vec<Fetched>, PullError> {
+        let Self { run, mut workers, events } = self;
+        let done = run.supervise(&mut workers, events).await;
+        // Nobody works in the directory any more when this returns.
+        workers.shutdown().await;
+        run.flusher.finish().await;
+        done
+    }
 }
 
 impl Run {
+    /// The part of a file that is on its way; `None` before it is opened, and for a file of one
+    /// group or less.
+    pub fn part(&self, index: usize) -> Option<Arc<Part>> {
+        self.queue.part(index)
+    }
+
+    /// Ends when a file is opened, complete or begun anew, or was [woken](Self::wake), after this call.
+    pub fn changed(&self) -> Notified<'_> {
+        self.queue.changed()
+    }
+
+    /// How often a file was begun anew, because what came of it was wrong.
+    pub fn beginnings(&self) -> u64 {
+        self.beginnings.load(Ordering::SeqCst)
+    }
+
+    /// Readers want something that nobody fetches yet.
+    pub fn wake(&self) {
+        self.queue.wake();
+    }
+
+    /// All of the files is wanted now.
+    ///
+    /// # Errors
+    /// What the file system says, of a full disk too.
+    pub fn want_all(&self) -> Result<(), StoreError> {
+        // Whoever opens a part from now on knows.
+        self.whole.store(true, Ordering::SeqCst);
+        for part in self.queue.parts() {
+            part.want_all()?;
+        }
+        self.wake();
+        Ok(())
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.whole.load(Ordering::SeqCst)
+    }
+
     /// Waits until all files are there, or one cannot be had.
     async fn supervise(
         &self,
@@ -203,6 +282,7 @@ impl Run {
             self.progress.lost(&progress, part.have());
         }
         Part::discard(&self.dir, &file.upstream)?;
+        self.beginnings.fetch_add(1, Ordering::SeqCst);
         self.queue.again(index);
         Ok(())
     }

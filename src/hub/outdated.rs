@@ -188,7 +188,8 @@ async fn update(
     } else {
         tree.clone()
     };
-    let listing = Listing { commit: commit.clone(), reference: None, tree, selected };
+    let listing =
+        Listing { commit: commit.clone(), is_public: None, reference: None, tree, selected };
     let plan = compare(store.clone(), held.model.clone(), listing, progress).await?;
     Ok(Update { plan, is_partial })
 }

@@ -2,11 +2,15 @@
 
 mod checkpoint;
 mod claims;
+mod readers;
 mod writer;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
 
 use super::hasher::Hasher;
 use crate::digest::Upstream;
@@ -16,6 +20,7 @@ use crate::error::{FsError, StoreError};
 use crate::fs::{Dir, File, Open};
 use crate::store::partial::{digest_name, groups_name, part_name};
 use claims::Claims;
+pub(super) use readers::Readable;
 pub(super) use writer::Writer;
 
 /// How much one request asks for, in groups. A retry costs little, and the bytes come nearly in the
@@ -56,6 +61,8 @@ pub(super) struct Part {
     flushing: AtomicBool,
     /// All that was written is on the disk.
     durable: AtomicBool,
+    /// Bytes came, or turned out to be right or wrong: who reads the part looks again.
+    changed: Notify,
 }
 
 #[derive(Debug)]
@@ -68,6 +75,10 @@ struct State {
     digested: usize,
     /// Whether somebody digests, or is going to.
     digesting: bool,
+    /// How many bytes of groups that workers fetch are written, for those who read meanwhile.
+    written: BTreeMap<usize, u64>,
+    /// The groups that readers want, when nobody wants the whole file.
+    wanted: Option<BTreeSet<usize>>,
 }
 
 /// What there is to digest next.
@@ -82,11 +93,17 @@ pub(super) enum Next {
 }
 
 impl Part {
-    /// Opens what is there of a file in a pull's directory, or begins it.
+    /// Opens what is there of a file in a pull's directory, or begins it. `whole`: all of it is to be
+    /// fetched, and gets its room now; else only what readers [`want`](Self::want).
     ///
     /// # Errors
     /// What the file system says, of a full disk too.
-    pub fn open(dir: &Dir, upstream: &Upstream, size: u64) -> Result<Self, StoreError> {
+    pub fn open(
+        dir: &Dir,
+        upstream: &Upstream,
+        size: u64,
+        whole: bool,
+    ) -> Result<Self, StoreError> {
         let name = part_name(upstream);
         let count = usize::try_from(group_count(size)).unwrap_or(usize::MAX);
         match dir.stat(&name) {
@@ -95,7 +112,7 @@ impl Part {
                 let (_, cvs) = Claims::open(dir, upstream, count)?;
                 if stat.size == size && cvs.iter().all(|cv| *cv != [0; 32]) {
                     let file = dir.open_file(&name, Open::Read)?;
-                    return Self::new(dir, file, None, upstream, size, cvs);
+                    return Self::new(dir, file, None, upstream, size, (cvs, true));
                 }
                 Self::discard(dir, upstream)?;
             }
@@ -110,10 +127,10 @@ impl Part {
         }
         let (claims, cvs) = Claims::open(dir, upstream, count)?;
         // What is complete has its room, and keeps its time of change.
-        if cvs.contains(&[0; 32]) {
+        if whole && cvs.contains(&[0; 32]) {
             file.reserve(size)?;
         }
-        Self::new(dir, file, Some(claims), upstream, size, cvs)
+        Self::new(dir, file, Some(claims), upstream, size, (cvs, whole))
     }
 
     fn new(
@@ -122,7 +139,7 @@ impl Part {
         claims: Option<Claims>,
         upstream: &Upstream,
         size: u64,
-        cvs: Vec<Cv>,
+        (cvs, whole): (Vec<Cv>, bool),
     ) -> Result<Self, StoreError> {
         let claim = |cv: &Cv| if *cv == [0; 32] { Group::Missing } else { Group::Claimed };
         let state = State {
@@ -131,6 +148,8 @@ impl Part {
             first_missing: 0,
             digested: 0,
             digesting: false,
+            written: BTreeMap::new(),
+            wanted: (!whole).then(BTreeSet::new),
         };
         let hasher = Mutex::new(Hasher::like(upstream, size));
         let part = Self {
@@ -146,6 +165,7 @@ impl Part {
             unflushed: AtomicU64::new(0),
             flushing: AtomicBool::new(false),
             durable: AtomicBool::new(false),
+            changed: Notify::new(),
         };
         // What an earlier process wrote may not be on the disk yet.
         part.unflushed.store(part.have(), Ordering::Relaxed);
@@ -188,6 +208,9 @@ impl Part {
     /// The bytes of some missing groups in a row, which are the caller's to fetch now.
     pub fn take(&self) -> Option<Range<u64>> {
         let mut state = self.state();
+        if state.wanted.is_some() {
+            return state.take_wanted().map(|(start, run)| self.bytes_of(start, run));
+        }
         let from = state.first_missing;
         let missing = |group: &Group| *group == Group::Missing;
         let start = from + state.groups.iter().skip(from).position(missing)?;
@@ -196,8 +219,12 @@ impl Part {
             *group = Group::Busy;
         }
         state.first_missing = start + run;
+        Some(self.bytes_of(start, run))
+    }
+
+    fn bytes_of(&self, start: usize, run: usize) -> Range<u64> {
         let end = (start + run) as u64 * GROUP;
-        Some(start as u64 * GROUP..end.min(self.size))
+        start as u64 * GROUP..end.min(self.size)
     }
 
     /// Whether some group is there for nobody to fetch.
@@ -227,9 +254,15 @@ impl Part {
     pub fn give_back(&self, range: Range<u64>) {
         let mut state = self.state();
         let (from, to) = (index_of(range.start), index_of(range.end.next_multiple_of(GROUP)));
-        for group in state.groups.iter_mut().take(to).skip(from) {
+        let state = &mut *state;
+        for (index, group) in state.groups.iter_mut().enumerate().take(to).skip(from) {
             if *group == Group::Busy {
                 *group = Group::Missing;
+                state.written.remove(&index);
+                // Who waits for it still does.
+                if let Some(wanted) = &mut state.wanted {
+                    wanted.insert(index);
+                }
             }
         }
         state.first_missing = state.first_missing.min(from);
@@ -241,7 +274,11 @@ impl Part {
         let _turn = self.turn();
         self.durable.store(false, Ordering::SeqCst);
         self.unflushed.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-        self.file.write_at(bytes, offset)
+        self.file.write_at(bytes, offset)?;
+        let written = offset % GROUP + bytes.len() as u64;
+        self.state().written.insert(index_of(offset), written);
+        self.changed.notify_waiters();
+        Ok(())
     }
 
     fn turn(&self) -> MutexGuard<'_, ()> {
@@ -303,13 +340,17 @@ impl Part {
         if let Some(group) = state.groups.get_mut(index) {
             *group = Group::There;
         }
+        state.written.remove(&index);
         if let Some(mut hasher) = led {
             self.keep_segments(&mut hasher);
             *self.hasher() = hasher;
             state.digested += 1;
             state.digesting = false;
         }
-        Ok(state.wake())
+        let wake = state.wake();
+        drop(state);
+        self.changed.notify_waiters();
+        Ok(wake)
     }
 
     /// True when the caller must see to it that a thread digests what there is from the start.
@@ -362,6 +403,8 @@ impl Part {
             *group = Group::There;
         }
         state.digested += 1;
+        drop(state);
+        self.changed.notify_waiters();
     }
 
     /// The group that was next does not have the value that it was claimed to have. False when
@@ -374,6 +417,9 @@ impl Part {
             *group = Group::Missing;
         }
         state.first_missing = state.first_missing.min(index);
+        // Who waited for it to be proven asks for it.
+        drop(state);
+        self.changed.notify_waiters();
         self.claims.is_some()
     }
 

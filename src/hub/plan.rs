@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::limit::RateLimit;
 use super::progress::{PullProgress, Stage};
 use super::select::Selection;
-use super::{Client, RemoteFile};
+use super::{Client, Commit, RemoteFile};
 use crate::digest::{BlobHash, Upstream};
 use crate::error::{PullError, StoreError};
 use crate::fs::Dir;
@@ -115,6 +115,8 @@ impl PlannedFile {
 #[derive(Clone, Debug)]
 pub(super) struct Listing {
     pub commit: Revision,
+    /// Whether anybody may have the files, if the hub says.
+    pub is_public: Option<bool>,
     /// The ref that is to point to it; none when a commit was asked for.
     pub reference: Option<RefName>,
     /// All files.
@@ -179,17 +181,19 @@ pub(super) async fn list(
     progress.set_stage(Stage::Resolving);
     let asked = request.revision.clone().unwrap_or_else(RefName::main);
     let asking = async {
-        let commit = client.commit(&request.model, asked.as_str()).await?.sha;
-        let tree = client.tree(&request.model, &commit).await?;
+        let commit = client.commit(&request.model, asked.as_str()).await?;
+        let tree = client.tree(&request.model, &commit.sha).await?;
         Ok::<_, PullError>((commit, Arc::new(tree)))
     };
     let (commit, tree) = tokio::select! {
         asked = asking => asked?,
         () = progress.cancelled() => return Err(StoreError::Cancelled.into()),
     };
+    let Commit { sha: commit, is_public } = commit;
     let is_commit = asked.as_str().len() >= 4 && commit.as_str().starts_with(asked.as_str());
     Ok(Listing {
         commit,
+        is_public,
         reference: (!is_commit).then_some(asked),
         selected: if request.selection.is_everything() && !tree.is_empty() {
             tree.clone()

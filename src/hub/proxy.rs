@@ -1,6 +1,7 @@
 //! The way out: which requests go through a proxy, and through which one.
 
 use std::fmt;
+use std::sync::Arc;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::{NoProxy, Url};
@@ -101,17 +102,18 @@ impl fmt::Debug for Proxies {
 }
 
 /// The proxies of a client, by which its errors name the one that a request went through.
-pub(super) struct Way(Option<Matcher>);
+#[derive(Clone)]
+pub(super) struct Way(Option<Arc<Matcher>>);
 
 impl Way {
     pub(super) fn new(proxy: &Proxy) -> Self {
         Self(match proxy {
             Proxy::None => None,
-            Proxy::System => Some(Matcher::from_system()),
+            Proxy::System => Some(Arc::new(Matcher::from_system())),
             Proxy::Given(Proxies { http, https, not_for }) => {
                 let text = |url: &Option<Url>| url.as_ref().map(Url::to_string).unwrap_or_default();
                 let matcher = Matcher::builder().http(text(http)).https(text(https));
-                Some(matcher.no(not_for.clone()).build())
+                Some(Arc::new(matcher.no(not_for.clone()).build()))
             }
         })
     }

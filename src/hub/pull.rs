@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fetch::{Fetched, Order, fetch};
+use super::inflow::remember;
 use super::plan::{Here, Listing, PullRequest, list, look};
 use super::progress::{PullProgress, Stage};
 use super::stage::{Staged, full, point, publish, stage};
@@ -14,7 +15,7 @@ use crate::error::{ErrorKind, PullError, StoreError};
 use crate::model::RefName;
 use crate::space::Gone;
 use crate::store::import::Import;
-use crate::store::{Lease, Resolved, Store, partial};
+use crate::store::{Lease, Resolved, Store, listings, partial};
 
 /// How often another process's lock is asked for.
 const ASK: Duration = Duration::from_millis(100);
@@ -95,8 +96,13 @@ pub async fn pull_and_hold(
     let mut tries = 0;
     loop {
         match pull.run().await {
-            // What was all here was evicted before it could be held.
-            Err(PullError::Store(StoreError::NotFound { .. })) if tries < TRIES => tries += 1,
+            // What was all here was evicted before it could be held, or somebody else added files to
+            // the revision: what was fetched for it is in the pull's directory.
+            Err(PullError::Store(StoreError::NotFound { .. } | StoreError::Changed { .. }))
+                if tries < TRIES =>
+            {
+                tries += 1;
+            }
             done => return done,
         }
     }
@@ -140,6 +146,7 @@ impl Pull<'_> {
             jobs: self.request.jobs,
             limit: self.request.limit.clone(),
             threads: self.store.threads(),
+            whole: true,
         };
         let fetched = fetch(order, &import, self.progress).await?;
         self.progress.set_stage(Stage::Publishing);
@@ -249,7 +256,16 @@ impl Pull<'_> {
     ) -> Result<(Pulled, Lease), PullError> {
         let (store, listing) = (self.store.clone(), self.listing.clone());
         let model = self.request.model.clone();
-        let publishing = move || publish(&store, &model, &listing, import, staged, fetched);
+        let anybody = !self.client.has_token();
+        let publishing = move || {
+            let done = publish(&store, &model, &listing, import, staged, fetched)?;
+            // Should, not must: what a mirror says of it when the hub cannot be asked.
+            let _ = remember(&store, &model, &listing.commit, &listing.tree);
+            if let Some(is_public) = listing.is_public.or(anybody.then_some(true)) {
+                let _ = listings::set_public(&store, &model, is_public);
+            }
+            Ok(done)
+        };
         let (revision, lease, shared_bytes) = blocking(publishing).await?;
         Ok((Pulled { shared_bytes, ..self.pulled(revision) }, lease))
     }

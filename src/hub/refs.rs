@@ -18,6 +18,9 @@ const MIN_DIGITS: usize = 7;
 pub struct Commit {
     /// Its commit: what every further request names.
     pub sha: Revision,
+    /// Whether anybody may have its files: it is neither private nor gated. `None` when the hub does
+    /// not say.
+    pub is_public: Option<bool>,
 }
 
 /// Whom a token belongs to.
@@ -62,6 +65,9 @@ impl Client {
         #[derive(Deserialize)]
         struct Info {
             sha: String,
+            private: Option<bool>,
+            /// `false`, or how access is given.
+            gated: Option<serde_json::Value>,
         }
         // What cannot be a ref could change the URL it is put into: "..", for one.
         if revision.parse::<RefName>().is_err() {
@@ -69,8 +75,9 @@ impl Client {
             return Err(HubError::RevisionNotFound { model: model.clone(), revision });
         }
         // Without `expand` the answer lists every file, and a repository may have a million.
-        let url =
-            self.address().api(model, &format!("/revision/{}?expand=sha", quote(revision)))?;
+        let fields = "expand=sha&expand=private&expand=gated";
+        let tail = format!("/revision/{}?{fields}", quote(revision));
+        let url = self.address().api(model, &tail)?;
         let asked = Asked { model: Some(model), revision: Some(revision), path: None };
         let info: Info = match self.json(&url, asked).await {
             Ok(page) => page.value,
@@ -84,7 +91,9 @@ impl Client {
         if revision.parse::<Revision>().is_ok_and(|asked| asked != sha) {
             return Err(strange(&url, format!("commit {sha} instead of the one asked for")));
         }
-        Ok(Commit { sha })
+        let is_public =
+            info.private.zip(info.gated).map(|(private, gated)| !private && gated == false);
+        Ok(Commit { sha, is_public })
     }
 
     /// What the list of refs knows that the hub does not find by itself: a ref's full name, and the
@@ -112,7 +121,7 @@ impl Client {
         found.dedup();
         // Two commits with these first digits: neither is meant for sure.
         Ok(match found.as_slice() {
-            [sha] => Some(Commit { sha: sha.clone() }),
+            [sha] => Some(Commit { sha: sha.clone(), is_public: None }),
             _ => None,
         })
     }

@@ -30,8 +30,8 @@ pub(super) struct Staged {
     pub files: Files,
     /// Blobs that are pinned.
     pub blobs: HashMap<Upstream, BlobHash>,
-    /// What the revision has already, when it is there.
-    base: Option<Manifest>,
+    /// What the revision has already, when it is there, and that manifest's hash.
+    base: Option<(Manifest, BlobHash)>,
     /// What had to go for it.
     pub evicted: Vec<Gone>,
 }
@@ -56,13 +56,13 @@ pub(super) fn stage(
     import: &Import,
     progress: &PullProgress,
 ) -> Result<Staged, PullError> {
-    let base = here.base.map(|(_, manifest)| manifest);
+    let base = here.base.map(|(revision, manifest)| (manifest, revision.manifest));
     let mut files = Files::new();
-    for file in union(listing, base.as_ref()).into_values() {
+    for file in union(listing, base.as_ref().map(|(base, _)| base)).into_values() {
         files.entry(file.upstream).or_insert_with(|| (file.clone(), 0)).1 += 1;
     }
     let mut known = here.blobs;
-    if let Some(base) = &base {
+    if let Some((base, _)) = &base {
         for file in listing.tree.iter() {
             if let Some(kept) = base.file(&file.path) {
                 known.entry(file.upstream).or_insert(kept.blob);
@@ -79,7 +79,8 @@ pub(super) fn stage(
     }
     let wanted: Vec<_> = staged.missing().map(|(file, _)| file.upstream).collect();
     store.adopt_parts(import.dir(), &wanted)?;
-    staged.evicted = reserve(store, import, &staged)?;
+    let missing = || staged.missing().map(|(file, _)| (file.upstream, file.size));
+    staged.evicted = reserve(store, import, missing)?;
     if !wanted.is_empty() {
         write_list(import.dir(), model, listing, staged.missing().map(|(file, _)| file))?;
     }
@@ -98,12 +99,15 @@ fn union<'l>(
 }
 
 /// Reserves room for what is to be fetched, before a byte is, and evicts what has to go for it.
-fn reserve(store: &Store, import: &Import, staged: &Staged) -> Result<Vec<Gone>, PullError> {
+pub(super) fn reserve<I: Iterator<Item = (Upstream, u64)>>(
+    store: &Store,
+    import: &Import,
+    missing: impl Fn() -> I,
+) -> Result<Vec<Gone>, PullError> {
     let mut evicted = Vec::new();
     let mut tries = 0;
     loop {
-        let missing = staged.missing().map(|(file, _)| (file.upstream, file.size));
-        match import.reserve(store, needs(Some(import.dir()), missing)) {
+        match import.reserve(store, needs(Some(import.dir()), missing())) {
             Ok(()) => return Ok(evicted),
             Err(StoreError::NoSpace { required, available, .. }) => {
                 return Err(insufficient(store, required, available));
@@ -232,7 +236,9 @@ pub(super) fn publish(
     learned.sharing = shared.sharing;
     let manifest = manifest(model, listing, &staged)?;
     let refs: Vec<_> = listing.reference.iter().cloned().collect();
-    let (name, lease) = import.publish(store, &manifest, &learned, &refs, crate::store::now())?;
+    let manifests = (&manifest, staged.base.as_ref().map(|(_, hash)| hash));
+    let now = crate::store::now();
+    let (name, lease) = import.publish(store, manifests, &learned, &refs, now)?;
     tidy(import.dir(), staged.files.keys())?;
     // S5
     drop(import);
@@ -246,8 +252,9 @@ pub(super) fn publish(
 
 fn manifest(model: &ModelId, listing: &Listing, staged: &Staged) -> Result<Manifest, PullError> {
     let mut files = Vec::new();
-    for file in union(listing, staged.base.as_ref()).into_values() {
-        if let Some(kept) = staged.base.as_ref().and_then(|base| base.file(&file.path)) {
+    let base = staged.base.as_ref().map(|(base, _)| base);
+    for file in union(listing, base).into_values() {
+        if let Some(kept) = base.and_then(|base| base.file(&file.path)) {
             files.push(kept.clone());
             continue;
         }

@@ -164,6 +164,15 @@ pub(super) fn open_all(
     Ok(files)
 }
 
+/// Opens one file of a manifest as [`Trust::Stamp`] says.
+#[cfg(feature = "serve")]
+pub(crate) fn open_one(store: &Store, entry: &ManifestFile) -> Result<std::fs::File> {
+    let row = store.index().read(|reader| reader.blob(&entry.blob))?;
+    let file = open_blob(store, entry, row, &Progress::new())?;
+    let none = || FsError::new("open", file.path(), std::io::ErrorKind::Unsupported.into());
+    Ok(file.os_file()?.ok_or_else(none)?)
+}
+
 fn open_blob(
     store: &Store,
     entry: &ManifestFile,

@@ -12,7 +12,7 @@ static MAPS: Mutex<Vec<(Inode, Weak<Mmap>)>> = Mutex::new(Vec::new());
 type Inode = (u64, u64);
 
 /// Maps a file of `len` bytes for reading, unless it is mapped. An empty file is an empty map.
-pub(super) fn map(file: &std::fs::File, len: u64) -> std::io::Result<Arc<Mmap>> {
+pub(crate) fn map(file: &std::fs::File, len: u64) -> std::io::Result<Arc<Mmap>> {
     let stat = file.metadata()?;
     let inode = (stat.dev(), stat.ino());
     let len = usize::try_from(len).map_err(|_| std::io::ErrorKind::FileTooLarge)?;

@@ -55,6 +55,8 @@ impl Store {
         let mut collected = Collected { imports: self.sweep_dead_imports()?, ..Default::default() };
         self.forget_dead_views()?;
         self.purge_expired()?;
+        #[cfg(feature = "hub")]
+        self.forget_listings()?;
         self.mark()?;
         let shared = self.shared_extents()?.saved();
         let taken = self.take_dying()?;

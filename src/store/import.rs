@@ -181,11 +181,15 @@ impl Import {
     }
 
     /// S2 to S4: publishes the staged blobs as a revision, and sets `refs` to it. The revision may
-    /// be there with a part of these files. It is leased from the instant it appears.
+    /// be there with a part of these files, by the manifest `base`. It is leased from the instant it
+    /// appears.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when it is there by another manifest.
     pub fn publish(
         &self,
         store: &Store,
-        manifest: &Manifest,
+        (manifest, base): (&Manifest, Option<&BlobHash>),
         learned: &Learned,
         refs: &[RefName],
         now: i64,
@@ -224,7 +228,8 @@ impl Import {
         }
 
         let row = RevisionRow::new(manifest, name, now);
-        let lease = self.commit(store, &row, &blobs, &healed, learned, refs)?; // S4
+        let blobs = (blobs.as_slice(), &healed);
+        let lease = self.commit(store, (&row, base), blobs, learned, refs)?; // S4
         store.note_refs(&row.model, &row.revision, refs);
         store.touch(&name);
         // Should, not must: what fails here is found by a look at the view.
@@ -322,15 +327,26 @@ impl Import {
     fn commit(
         &self,
         store: &Store,
-        row: &RevisionRow,
-        blobs: &[(BlobHash, u64)],
-        healed: &HashMap<BlobHash, (u64, u64)>,
+        (row, base): (&RevisionRow, Option<&BlobHash>),
+        (blobs, healed): (&[(BlobHash, u64)], &HashMap<BlobHash, (u64, u64)>),
         learned: &Learned,
         refs: &[RefName],
     ) -> Result<Lease> {
         let index = store.index();
         let writer = index.begin_write()?;
         self.layout.check_still_there()?;
+        let known = writer.find(&row.model, &row.revision).and_then(|id| match id {
+            Some(id) => writer.revision(id),
+            None => Ok(None),
+        });
+        if let Some(known) = known.map_err(|e| index.error(e))?
+            && known.manifest != row.manifest
+            && Some(&known.manifest) != base
+        {
+            // Somebody added files that `row` does not have: they would be lost.
+            let spec = format!("{}@{}", row.model, row.revision.short());
+            return Err(StoreError::Changed { spec });
+        }
         let mut stamps = Vec::with_capacity(blobs.len());
         let mut allotted = Vec::with_capacity(blobs.len());
         let mut again = false;

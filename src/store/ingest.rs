@@ -166,7 +166,8 @@ impl Store {
             return Err(StoreError::Cancelled);
         }
         let refs = [options.reference.clone()];
-        let (name, _lease) = import.publish(self, &manifest, &results.learned, &refs, now())?;
+        let (name, _lease) =
+            import.publish(self, (&manifest, None), &results.learned, &refs, now())?;
         if options.take == Take::Move {
             remove_sources(&*self.layout.fs, &sources)?;
         }

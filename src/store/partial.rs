@@ -73,8 +73,19 @@ pub struct Partial {
 /// The directory of a pull.
 #[cfg(feature = "hub")]
 pub(crate) fn dir_name(model: &ModelId, commit: &Revision) -> String {
-    let mut digits =
-        crate::digest::BlobHash::of(format!("{model}@{commit}").as_bytes()).to_string();
+    named_for(&format!("{model}@{commit}"))
+}
+
+/// The directory of files of a commit that are read while they come: not that of a pull, which may
+/// wait for its turn.
+#[cfg(feature = "hub")]
+pub(crate) fn inflow_name(model: &ModelId, commit: &Revision) -> String {
+    named_for(&format!("inflow {model}@{commit}"))
+}
+
+#[cfg(feature = "hub")]
+fn named_for(text: &str) -> String {
+    let mut digits = crate::digest::BlobHash::of(text.as_bytes()).to_string();
     digits.truncate(16);
     format!("{PREFIX}{digits}")
 }

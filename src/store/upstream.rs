@@ -60,6 +60,45 @@ impl Store {
         Ok(found)
     }
 
+    /// The digests that an upstream would name these blobs by: those that are known, else the SHA-256
+    /// of a blob that is larger than `small` bytes, and git's SHA-1 of another. What is not known is
+    /// computed now, and kept. A blob that is not here, or not as it was published, has none.
+    ///
+    /// # Errors
+    /// As [`find_upstream`](Self::find_upstream).
+    #[cfg(feature = "serve")]
+    pub(crate) fn upstreams_of(
+        &self,
+        blobs: &[(BlobHash, u64)],
+        small: u64,
+        progress: &Progress,
+    ) -> Result<HashMap<BlobHash, Upstream>> {
+        let wanted: HashSet<_> = blobs.iter().map(|(blob, _)| *blob).collect();
+        let mut known = self.index.read(|reader| reader.aliases_of(&wanted))?;
+        let unknown = blobs.iter().filter(|(blob, _)| !known.contains_key(blob));
+        let (mut lfs, mut git) = (Vec::new(), Vec::new());
+        for (blob, size) in unknown {
+            let row = self.index.read(|reader| reader.blob(blob))?;
+            let Some(row) = row.filter(|row| row.state == BlobState::Present) else { continue };
+            let file = match self.layout.blobs.open_file(blob.hex(), Open::Read) {
+                Ok(file) if row.stamp == file.stat()?.into() => file,
+                Err(e) if !e.is_not_found() => return Err(e.into()),
+                _ => continue,
+            };
+            let candidate = Candidate { blob: *blob, size: *size, file };
+            if *size > small { lfs.push(candidate) } else { git.push(candidate) }
+        }
+        let learned = Mutex::new(Vec::new());
+        self.learn_sha256(lfs, progress, &learned)?;
+        for candidate in &git {
+            learn_git(candidate, progress, &learned)?;
+        }
+        let learned = learned.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.remember(&learned)?;
+        known.extend(learned.into_iter().map(|(upstream, blob)| (blob, upstream)));
+        Ok(known)
+    }
+
     /// Notes that a revision was asked for, by this name if by any: it points to the revision then.
     pub(crate) fn point(&self, revision: &Resolved, name: Option<&RefName>) -> Result<()> {
         if let Some(name) = name {

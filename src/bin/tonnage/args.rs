@@ -10,7 +10,7 @@ use crate::fail::{Exit, Failure};
 use crate::out::Out;
 use crate::{
     add, checkout, clear, completions, config, dedup, demo, diff, du, evict, fsck, gc, lease, ls,
-    names, outdated, path, pin, pull, restore, rm, scrub, show, verify, why,
+    names, outdated, path, pin, pull, restore, rm, scrub, serve, show, verify, why,
 };
 
 /// One copy of every model weight on disk, as ordinary files, verified
@@ -94,6 +94,8 @@ pub enum Command {
     Du(du::Args),
     /// Explain what keeps a blob
     Why(why::Args),
+    /// Serve the store as a mirror of the hub, with a page to look after it
+    Serve(serve::Args),
     /// Show the settings in effect, or change one in config.toml
     Config(config::Args),
     /// Print a completion script for a shell

@@ -33,6 +33,7 @@ mod restore;
 mod rm;
 mod screen;
 mod scrub;
+mod serve;
 mod show;
 mod table;
 mod text;
@@ -83,6 +84,7 @@ fn run(command: Command, context: &Context) -> Result<Exit, Failure> {
         Command::Diff(args) => diff::run(args, context),
         Command::Du(args) => du::run(args, context),
         Command::Why(args) => why::run(args, context),
+        Command::Serve(args) => serve::run(args, context),
         Command::Config(args) => config::run(args, context),
         Command::Completions(args) => completions::run(args, context),
         Command::Demo(args) => demo::run(args, context),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 
 use super::Fetched;
 use crate::digest::tree::group_count;
@@ -141,6 +142,11 @@ impl Queue {
         self.wake();
     }
 
+    /// Ends when there may be something to do, or to see, after this call.
+    pub fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
     /// There may be something to do.
     pub fn wake(&self) {
         self.changed.notify_waiters();
@@ -148,6 +154,11 @@ impl Queue {
 
     pub fn part(&self, index: usize) -> Option<Arc<Part>> {
         self.active(index).map(|active| active.digesting.part.clone())
+    }
+
+    /// All parts that are not complete.
+    pub fn parts(&self) -> Vec<Arc<Part>> {
+        self.state().open.iter().map(|active| active.digesting.part.clone()).collect()
     }
 
     pub fn file(&self, index: usize) -> Option<Arc<Digesting>> {

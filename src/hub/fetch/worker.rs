@@ -50,7 +50,8 @@ pub(super) async fn work(run: Arc<Run>) -> Result<(), PullError> {
 impl Run {
     fn open(&self, index: usize) -> Result<(), PullError> {
         let Some((file, _)) = self.order.files.get(index) else { return Ok(()) };
-        let part = Arc::new(Part::open(&self.dir, &file.upstream, file.size)?);
+        let whole = self.is_whole();
+        let part = Arc::new(Part::open(&self.dir, &file.upstream, file.size, whole)?);
         let progress = self.progress.begin(index, &file.path, file.size, part.have());
         let digesting = Arc::new(Digesting { index, part });
         let awake = digesting.part.begin_digest();
@@ -62,6 +63,10 @@ impl Run {
         };
         // Known to the queue before anything can be found of it.
         self.queue.opened(active);
+        if self.is_whole() {
+            // Said while the part was being opened.
+            digesting.part.want_all()?;
+        }
         if digesting.part.is_complete() {
             self.flusher.look(&digesting, 1);
         }

@@ -43,7 +43,7 @@ fn drain(part: &Part) -> usize {
 #[test]
 fn groups_come_in_any_order_and_are_digested_in_theirs() {
     let disk = SimDisk::new();
-    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE, true).unwrap();
     assert!(!part.begin_digest());
     let (first, second) = (part.take().unwrap(), part.take().unwrap());
     assert_eq!((first.clone(), second.clone()), (0..16 * GROUP, 16 * GROUP..SIZE));
@@ -69,7 +69,7 @@ fn groups_come_in_any_order_and_are_digested_in_theirs() {
 #[test]
 fn a_file_that_comes_in_order_is_digested_on_its_way() {
     let disk = SimDisk::new();
-    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE, true).unwrap();
     let mut wakes = 0;
     while let Some(range) = part.take() {
         wakes += usize::from(fill(&part, range));
@@ -82,7 +82,7 @@ fn a_file_that_comes_in_order_is_digested_on_its_way() {
 #[test]
 fn a_group_that_is_given_up_on_its_way_is_not_digested() {
     let disk = SimDisk::new();
-    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE, true).unwrap();
     let range = part.take().unwrap();
     let mut writer = Writer::new(&part, 0);
     writer.write(&bytes()[..GROUP as usize + 300_000]).unwrap();
@@ -100,7 +100,7 @@ fn a_group_that_is_given_up_on_its_way_is_not_digested() {
 fn what_an_earlier_process_claims_is_proven_or_fetched() {
     let disk = SimDisk::new();
     let dir = dir(&disk);
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     part.take().unwrap();
     fill(&part, 0..3 * GROUP);
     drop(part);
@@ -109,7 +109,7 @@ fn what_an_earlier_process_claims_is_proven_or_fetched() {
     stored[GROUP as usize] ^= 1;
     disk.write_file(&path, &stored);
 
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     assert_eq!(part.have(), 3 * GROUP);
     assert_eq!(part.take(), Some(3 * GROUP..19 * GROUP), "what is certainly missing comes first");
     assert!(part.begin_digest());
@@ -126,13 +126,13 @@ fn what_an_earlier_process_claims_is_proven_or_fetched() {
 fn a_part_that_was_complete_is_never_written() {
     let disk = SimDisk::new();
     let dir = dir(&disk);
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     while let Some(range) = part.take() {
         fill(&part, range);
     }
     part.file().set_mode(0o444).unwrap();
     drop(part);
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     assert_eq!((part.have(), part.take()), (SIZE, None));
     assert!(part.begin_digest());
     assert!(!part.refuted(), "it must be dropped");
@@ -142,7 +142,7 @@ fn a_part_that_was_complete_is_never_written() {
     let groups = dir.open_file(groups_name(&upstream()), Open::Write).unwrap();
     groups.set_len(32).unwrap();
     let before = dir.stat(part_name(&upstream())).unwrap().ino;
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     assert_eq!(part.have(), 0);
     assert_ne!(dir.stat(part_name(&upstream())).unwrap().ino, before);
 }
@@ -152,10 +152,10 @@ fn values_without_their_part_and_parts_that_are_too_long_mean_nothing() {
     let disk = SimDisk::new();
     let dir = dir(&disk);
     disk.write_file(format!("/pull/{}", groups_name(&upstream())), &[1; 32 * 40]);
-    assert_eq!(Part::open(&dir, &upstream(), SIZE).unwrap().have(), 0);
+    assert_eq!(Part::open(&dir, &upstream(), SIZE, true).unwrap().have(), 0);
     disk.write_file(format!("/pull/{}", part_name(&upstream())), &vec![0; SIZE as usize + 9]);
     disk.write_file(format!("/pull/{}", groups_name(&upstream())), &[1; 32 * 40 + 5]);
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     assert_eq!(part.have(), SIZE, "as far as anybody says");
     assert_eq!(part.file().stat().unwrap().size, SIZE);
     assert!(part.begin_digest() && part.refuted());
@@ -163,7 +163,7 @@ fn values_without_their_part_and_parts_that_are_too_long_mean_nothing() {
 
 /// A part that is whole, durable, and digested up to the group `digested`, as a thread does it.
 fn digested(dir: &Dir, digested: usize) -> Part {
-    let part = Part::open(dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(dir, &upstream(), SIZE, true).unwrap();
     // No writer is to do it.
     part.state().digesting = true;
     while let Some(range) = part.take() {
@@ -198,7 +198,7 @@ fn a_whole_part_is_digested_on_from_where_the_last_process_was() {
     part.note(&part.hasher());
     let state = part.hasher().state();
     drop(part);
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     assert!(part.begin_digest());
     let Next::Group { range, prove: Some(_) } = part.next_to_digest() else { panic!() };
     assert_eq!(range.start, 5 * GROUP, "what is digested is not read again");
@@ -210,7 +210,7 @@ fn a_whole_part_is_digested_on_from_where_the_last_process_was() {
     part.note(&part.hasher());
     part.file().set_mode(0o444).unwrap();
     drop(part);
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     assert_eq!(part.state().digested, 7);
 }
 
@@ -223,7 +223,7 @@ fn a_note_counts_for_the_bytes_that_were_there_when_it_was_made() {
         part.note(&part.hasher());
         drop(part);
         change(&disk, &dir);
-        Part::open(&dir, &upstream(), SIZE).unwrap().state().digested
+        Part::open(&dir, &upstream(), SIZE, true).unwrap().state().digested
     };
     let flip = |disk: &SimDisk, name: String, at: usize| {
         let path = format!("/pull/{name}");
@@ -253,7 +253,7 @@ fn nothing_is_noted_of_a_part_that_is_not_whole_or_not_durable() {
     let disk = SimDisk::new();
     let dir = dir(&disk);
     let noted = || disk.read_file(format!("/pull/{}", digest_name(&upstream()))).unwrap().len();
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     let range = part.take().unwrap();
     fill(&part, range);
     assert!(part.begin_flush(1));
@@ -267,7 +267,7 @@ fn nothing_is_noted_of_a_part_that_is_not_whole_or_not_durable() {
     assert_eq!(noted(), 0, "some is not on the disk");
     drop(part);
     // What another process wrote may not be on the disk either.
-    let part = Part::open(&dir, &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
     part.note(&part.hasher());
     assert_eq!(noted(), 0, "nobody knows");
     assert!(part.begin_flush(1));
@@ -285,7 +285,7 @@ fn opening_a_whole_part_leaves_its_times_on_a_real_disk() {
     drop(part);
     // Reserving room for a file that has it changes its time of change on some file systems.
     for _ in 0..2 {
-        assert_eq!(Part::open(&dir, &upstream(), SIZE).unwrap().state().digested, 5);
+        assert_eq!(Part::open(&dir, &upstream(), SIZE, true).unwrap().state().digested, 5);
     }
 }
 
@@ -297,7 +297,7 @@ fn a_note_is_of_a_file_of_the_size_that_is_wanted() {
     part.note(&part.hasher());
     drop(part);
     // As many groups, and one byte more.
-    let part = Part::open(&dir, &upstream(), SIZE + 1).unwrap();
+    let part = Part::open(&dir, &upstream(), SIZE + 1, true).unwrap();
     assert_eq!(part.state().digested, 0);
 }
 
@@ -325,7 +325,7 @@ fn a_sync_does_not_begin_within_a_write() {
 #[test]
 fn who_notes_and_who_leads_do_not_wait_for_each_other() {
     let disk = SimDisk::new();
-    let part = Part::open(&dir(&disk), &upstream(), SIZE).unwrap();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE, true).unwrap();
     part.flush().unwrap();
     let part = std::sync::Arc::new(part);
     let (done, ended) = std::sync::mpsc::channel();

@@ -96,7 +96,7 @@ impl Drop for Writer<'_> {
 
 impl Part {
     /// A defect of this program.
-    fn misused(&self, error: TreeError) -> FsError {
+    pub(super) fn misused(&self, error: TreeError) -> FsError {
         FsError::new("hash", self.file.path(), std::io::Error::other(error))
     }
 }

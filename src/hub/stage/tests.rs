@@ -49,6 +49,7 @@ fn listing(selected: impl Fn(&str) -> bool) -> Listing {
         .collect();
     Listing {
         commit: "a".repeat(40).parse().unwrap(),
+        is_public: None,
         reference: Some(RefName::main()),
         selected: Arc::new(
             tree.iter().filter(|file| selected(file.path.as_str())).cloned().collect(),
@@ -80,7 +81,7 @@ fn fetch(dir: &Dir, staged: &Staged) -> Result<(Vec<Fetched>, u64), PullError> {
             all.push(Fetched { upstream, size, blob, groups: Vec::new(), segments: None });
             continue;
         }
-        let mut part = Part::open(dir, &file.upstream, file.size)?;
+        let mut part = Part::open(dir, &file.upstream, file.size, true)?;
         part.begin_digest();
         loop {
             while let Some(range) = part.take() {
@@ -101,7 +102,7 @@ fn fetch(dir: &Dir, staged: &Staged) -> Result<(Vec<Fetched>, u64), PullError> {
                     if n < read.len() || prove.is_some_and(|cv| group.finish().unwrap() != cv) {
                         if !part.refuted() {
                             Part::discard(dir, &file.upstream)?;
-                            part = Part::open(dir, &file.upstream, file.size)?;
+                            part = Part::open(dir, &file.upstream, file.size, true)?;
                         }
                         continue;
                     }
@@ -392,7 +393,7 @@ fn parts_are_found_listed_adopted_and_removed() {
     let here = look(&store, &model(), &older, &progress).unwrap();
     let staged = stage(&store, &model(), &older, here, &import, &progress).unwrap();
     let (file, _) = staged.missing().next().unwrap();
-    let part = Part::open(import.dir(), &file.upstream, file.size).unwrap();
+    let part = Part::open(import.dir(), &file.upstream, file.size, true).unwrap();
     part.take().unwrap();
     Writer::new(&part, 0).write(&content()["model.bin"][..MIB + 5]).unwrap();
     assert!(store.partials().unwrap()[0].in_use);

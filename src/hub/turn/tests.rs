@@ -26,7 +26,7 @@ fn commit(digit: char, sizes: &[u8]) -> Listing {
     let tree: Vec<_> = sizes.iter().map(file).collect();
     let commit = digit.to_string().repeat(40).parse().unwrap();
     let tree = Arc::new(tree);
-    Listing { commit, reference: None, selected: tree.clone(), tree }
+    Listing { commit, is_public: None, reference: None, selected: tree.clone(), tree }
 }
 
 fn ask(store: &Store, listing: &Listing) -> Result<Turn, PullError> {

@@ -1,0 +1,276 @@
+//! Where what the store does not know comes from: the hub, asked seldom, and what it said before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+
+use super::fault::Fault;
+use super::guard::Caller;
+use super::memo::Memo;
+use crate::digest::BlobHash;
+use crate::error::HubError;
+use crate::hub::{Client, Commit, RemoteFile, Token, inflow};
+use crate::model::{FilePath, ModelId, ModelSpec, RefName, Revision};
+use crate::store::{Resolved, Store, listings};
+
+/// For how long a branch is taken to point where it did.
+const BRANCH: Duration = Duration::from_secs(60);
+/// For how long who may have a model's files is taken to be as it was.
+const ACCESS: Duration = Duration::from_secs(5 * 60);
+/// For how long the list of a commit's files, which never changes, is kept in memory.
+const LIST: Duration = Duration::from_secs(60 * 60);
+/// Clients wait 10 seconds for the head of an answer.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A revision that somebody asked for, and may know of.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub model: ModelId,
+    /// The commit; of local content, the first 40 digits of its revision.
+    pub commit: Revision,
+    /// The branch or tag by which it was asked for.
+    pub reference: Option<RefName>,
+    /// What the store has of it.
+    pub here: Option<Resolved>,
+    /// It was added here, and no hub knows it.
+    pub is_local: bool,
+    /// What the hub says of who may have its files.
+    is_public: Option<bool>,
+}
+
+/// Whose question it is; tokens are not kept.
+type Who = Option<BlobHash>;
+
+/// The hub.
+#[derive(Debug)]
+pub(super) struct Origin {
+    client: Client,
+    commits: Memo<(ModelId, String, Who), Commit>,
+    access: Memo<(ModelId, Who), ()>,
+    lists: Memo<(ModelId, Revision), Arc<Vec<RemoteFile>>>,
+}
+
+impl Origin {
+    /// Asks with `client`, and nobody's token but the caller's.
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            commits: Memo::new(BRANCH, 4096),
+            access: Memo::new(ACCESS, 4096),
+            lists: Memo::new(LIST, 16),
+        }
+    }
+
+    pub fn is_offline(&self) -> bool {
+        self.client.is_offline()
+    }
+
+    /// The hub, as the caller may use it.
+    pub fn client(&self, caller: &Caller) -> Result<Client, Fault> {
+        Ok(self.client.with_token(caller.token.clone())?)
+    }
+
+    /// What `revision` of a model stands for. Who gets an answer may know that it is there.
+    pub async fn place(
+        &self,
+        store: &Arc<Store>,
+        model: &ModelId,
+        revision: &str,
+        caller: &Caller,
+    ) -> Result<Place, Fault> {
+        let Ok(name) = revision.parse::<RefName>() else {
+            return Err(Fault::no_revision(revision));
+        };
+        let known = known(store, model, &name).await?;
+        if let Some(here) = known.as_ref().filter(|here| here.is_local()) {
+            return Ok(Place::local(here));
+        }
+        let (store, model) = (store.clone(), model.clone());
+        if self.is_offline() {
+            return match known {
+                Some(here) if is_public(&store, &model).await => Ok(Place::known(here, &name)),
+                Some(_) => Err(Fault::new(
+                    StatusCode::FORBIDDEN,
+                    format!("{model} is not known to be public, and this mirror is offline"),
+                )),
+                None => Err(Fault::offline(&format!("{model} at {revision}"))),
+            };
+        }
+        let client = self.client(caller)?;
+        let key = (model.clone(), revision.to_owned(), who(caller));
+        let asked =
+            patiently(self.commits.get(&key, async || client.commit(&model, revision).await));
+        let commit = match asked.await {
+            Ok(commit) => commit,
+            // What the hub said last is better than nothing, where it is nobody's secret.
+            Err(e) if e.is_retryable() => match known {
+                Some(here) if is_public(&store, &model).await => {
+                    return Ok(Place::known(here, &name));
+                }
+                _ => return Err(e.into()),
+            },
+            Err(e) => return Err(e.into()),
+        };
+        let by_name = !(revision.len() >= 4 && commit.sha.as_str().starts_with(revision));
+        let spec = ModelSpec { model: model.clone(), at: commit.sha.as_str().parse().ok() };
+        let here = blocking(move || find(&store, &spec)).await?;
+        Ok(Place {
+            model,
+            here: here.filter(|here| here.revision == commit.sha),
+            commit: commit.sha,
+            reference: by_name.then_some(name),
+            is_local: false,
+            is_public: commit.is_public,
+        })
+    }
+
+    /// Whether the caller may have the files of `place`: asked of the hub with `file`, unless the hub
+    /// says that anybody may.
+    pub async fn check_access(
+        &self,
+        store: &Arc<Store>,
+        place: &Place,
+        file: &FilePath,
+        caller: &Caller,
+    ) -> Result<(), Fault> {
+        if place.is_local {
+            return Ok(());
+        }
+        if let Some(is_public) = place.is_public {
+            note_public(store, &place.model, is_public).await?;
+            if is_public {
+                return Ok(());
+            }
+        }
+        let client = self.client(caller)?;
+        let key = (place.model.clone(), who(caller));
+        let ask = async || client.check_access(&place.model, &place.commit, file).await;
+        match patiently(self.access.get(&key, ask)).await {
+            // Only of this file.
+            Err(HubError::FileNotFound { .. }) => Err(Fault::no_entry(place.commit.as_str())),
+            Err(e) => Err(e.into()),
+            // It was given to nobody in particular.
+            Ok(()) if place.is_public.is_none() && !client.has_token() => {
+                note_public(store, &place.model, true).await
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// All files of a commit. `None` when the hub cannot be asked and nobody noted them.
+    pub async fn files(
+        &self,
+        store: &Arc<Store>,
+        place: &Place,
+        caller: &Caller,
+    ) -> Result<Option<Arc<Vec<RemoteFile>>>, Fault> {
+        let key = (place.model.clone(), place.commit.clone());
+        let ask = async || {
+            let (from, of) = (store.clone(), key.clone());
+            let noted = move || Ok(inflow::remembered(&from, &of.0, &of.1));
+            if let Some(files) = blocking(noted).await? {
+                return Ok(Arc::new(files));
+            }
+            let client = self.client(caller)?;
+            let files = client.tree(&place.model, &place.commit).await?;
+            Ok::<_, Fault>(Arc::new(files))
+        };
+        match tokio::time::timeout(PATIENCE, self.lists.get(&key, ask)).await {
+            Ok(Err(fault)) if fault.status == StatusCode::GATEWAY_TIMEOUT => Ok(None),
+            Ok(done) => done.map(Some),
+            Err(_) => Err(slow().into()),
+        }
+    }
+}
+
+impl Place {
+    fn local(here: &Resolved) -> Self {
+        let digits = here.revision.as_str().get(..40).and_then(|digits| digits.parse().ok());
+        Self {
+            model: here.model.clone(),
+            commit: digits.unwrap_or_else(|| here.revision.clone()),
+            reference: None,
+            here: Some(here.clone()),
+            is_local: true,
+            is_public: None,
+        }
+    }
+
+    /// As the hub said last.
+    fn known(here: Resolved, name: &RefName) -> Self {
+        let by_name = !here.revision.as_str().starts_with(name.as_str());
+        Self {
+            model: here.model.clone(),
+            commit: here.revision.clone(),
+            reference: by_name.then(|| name.clone()),
+            here: Some(here),
+            is_local: false,
+            is_public: Some(true),
+        }
+    }
+}
+
+impl Resolved {
+    /// Whether it was added here: then its revision is its manifest's hash, and no hub knows it.
+    fn is_local(&self) -> bool {
+        self.revision.as_str().len() == 64
+    }
+}
+
+fn who(caller: &Caller) -> Who {
+    caller.token.as_ref().map(Token::fingerprint)
+}
+
+async fn known(
+    store: &Arc<Store>,
+    model: &ModelId,
+    name: &RefName,
+) -> Result<Option<Resolved>, Fault> {
+    let spec = ModelSpec { model: model.clone(), at: Some(name.clone()) };
+    let store = store.clone();
+    blocking(move || find(&store, &spec)).await
+}
+
+/// `None` also for what could be several.
+fn find(store: &Store, spec: &ModelSpec) -> Result<Option<Resolved>, Fault> {
+    use crate::error::StoreError;
+    match store.resolve(spec) {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+async fn is_public(store: &Arc<Store>, model: &ModelId) -> bool {
+    let (store, model) = (store.clone(), model.clone());
+    blocking(move || Ok(listings::is_public(&store, &model))).await.unwrap_or(false)
+}
+
+/// Should, not must: it is for when the hub cannot be asked.
+async fn note_public(store: &Arc<Store>, model: &ModelId, is_public: bool) -> Result<(), Fault> {
+    let (store, model) = (store.clone(), model.clone());
+    blocking(move || {
+        let _ = listings::set_public(&store, &model, is_public);
+        Ok(())
+    })
+    .await
+}
+
+fn slow() -> HubError {
+    HubError::Stalled { url: "the hub".to_owned(), waited: PATIENCE }
+}
+
+async fn patiently<T>(asking: impl Future<Output = Result<T, HubError>>) -> Result<T, HubError> {
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(slow()))
+}
+
+/// Runs what waits for the disk where it holds up no other task.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(e) => Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
+    }
+}

@@ -1,0 +1,60 @@
+// Looking whether the store's bytes are still what they were.
+
+import { post } from './api.js';
+import { announce, onClick } from './ask.js';
+import { byId, el, renew, text } from './dom.js';
+import { age, count, moment, percent, size } from './format.js';
+import { modelName, problem, progressBar, revisionMark, showAge } from './parts.js';
+import { state, watch } from './state.js';
+
+const bar = progressBar('Verifying');
+const facts = el('p', { class: 'facts' });
+byId('verify-progress').append(bar.node, facts);
+let wasRunning = false;
+
+function render() {
+  const { running, checked_bytes, total_bytes, checked_files, damaged, ...more } = state.verify;
+  const part = total_bytes ? percent(checked_bytes, total_bytes) : null;
+  const bytes = `${size(checked_bytes)} of ${size(total_bytes)}`;
+  byId('verify-progress').hidden = !running;
+  byId('verify-button').hidden = running;
+  byId('verify-cancel').hidden = !running;
+  bar.update(part, bytes);
+  text(facts, `${part ?? 0} %, ${bytes}, ${count(checked_files, 'file')}`);
+  const node = byId('verify-result');
+  node.dataset.damaged = damaged.length;
+  const checked = `${count(checked_files, 'file')}, ${size(checked_bytes)}`;
+  renew(node, running ? { damaged } : { damaged, checked, ...more }, result);
+  if (wasRunning && !running) announce(node.textContent);
+  wasRunning = running;
+}
+
+function result({ damaged, checked, finished, error }) {
+  if (error) return [problem(error), damageList(damaged)];
+  const when = el('time');
+  if (finished) showAge(when, finished);
+  if (!damaged.length) return finished ? el('p', {}, `✓ No damage in ${checked}, `, when) : [];
+  const message = `${count(damaged.length, 'file')} ${damaged.length === 1 ? 'is' : 'are'} damaged.`;
+  return [problem({ message }), damageList(damaged), finished && el('p', { class: 'summary' }, `Of ${checked}, `, when)];
+}
+
+function damageList(damaged) {
+  const items = damaged.map(({ model, revision, path, why }) =>
+    el('li', { 'data-damaged': path }, modelName(model), revisionMark(revision), el('br'), el('bdi', { class: 'path' }, path), `: ${why}`),
+  );
+  return el('ul', { class: 'kept' }, ...items);
+}
+
+function showScrub() {
+  const { oldest_verified, never_verified } = state.space ?? {};
+  const words = [];
+  if (oldest_verified != null) words.push(`The file that was not read for longest was read ${age(oldest_verified)}.`);
+  if (never_verified) words.push('Some were never read since they came.');
+  byId('last-scrub').title = oldest_verified == null ? '' : moment(oldest_verified);
+  text(byId('last-scrub'), words.join(' '));
+}
+
+onClick(byId('verify-button'), () => post('/verify', { models: null, full: byId('verify-full').checked }));
+onClick(byId('verify-cancel'), () => post('/verify/cancel'));
+watch(['space'], showScrub);
+watch(['verify'], render);

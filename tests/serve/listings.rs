@@ -1,0 +1,140 @@
+//! What clients ask about repositories: as the hub says it.
+
+use serde_json::Value;
+
+use crate::bench::Bench;
+use crate::client::{SMALL, get};
+use crate::hub::Entry;
+
+/// Without what differs by right: the names of directories are the hub's own invention in tests.
+fn plain(mut lines: Value) -> Value {
+    for line in lines.as_array_mut().unwrap() {
+        let line = line.as_object_mut().unwrap();
+        if line["type"] == "directory" {
+            line.remove("oid");
+        }
+    }
+    lines
+}
+
+fn model(bench: &Bench) -> String {
+    bench.repo().commit(&[
+        Entry::git("a.txt", SMALL),
+        Entry::git("b/c.txt", "c"),
+        Entry::git("b/d/e.txt", "e"),
+        Entry::lfs("b/d/f.bin", crate::client::bytes(1, 2000)),
+        Entry::git("ü ß/#.txt", "x"),
+    ])
+}
+
+#[test]
+fn trees_are_the_hubs_without_its_other_protocol() {
+    let bench = Bench::new();
+    let commit = model(&bench);
+    let mirror = bench.serve();
+    for path in [
+        format!("/api/models/org/name/tree/{commit}?recursive=true&expand=false"),
+        "/api/models/org/name/tree/main".to_owned(),
+        "/api/models/org/name/tree/main/b?recursive=True".to_owned(),
+        "/api/models/org/name/tree/main/b%2Fd".to_owned(),
+        "/api/models/org/name/tree/refs%2Fheads%2Fmain/b/d".to_owned(),
+        "/api/models/org/name/tree/main?recursive=true&expand=true".to_owned(),
+    ] {
+        bench.hub.xet_signals(false);
+        let told = get(&bench.hub, &path.replace("refs%2Fheads%2Fmain", "main"));
+        bench.hub.xet_signals(true);
+        let reply = mirror.get(&path);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.head);
+        assert_eq!(plain(reply.json()), plain(told.json()), "{path}");
+    }
+    let missing = mirror.get("/api/models/org/name/tree/main/none");
+    assert_eq!((missing.status, missing.header("x-error-code")), (404, Some("EntryNotFound")));
+}
+
+#[test]
+fn a_long_list_comes_in_pages_of_this_server() {
+    let bench = Bench::new();
+    let commit = model(&bench);
+    bench.hub.page_size(2);
+    let mirror = bench.serve();
+    for expand in ["false", "true"] {
+        let mut path =
+            format!("/api/models/org/name/tree/{commit}?recursive=true&expand={expand}&limit=3");
+        let mut paths = Vec::new();
+        loop {
+            let reply = mirror.get(&path);
+            let lines = reply.json();
+            assert!(lines.as_array().unwrap().len() <= 3);
+            let names = lines.as_array().unwrap().iter();
+            paths.extend(names.map(|line| line["path"].as_str().unwrap().to_owned()));
+            let Some(link) = reply.header("link") else { break };
+            let url = link.strip_prefix('<').unwrap().split_once('>').unwrap().0;
+            assert!(url.starts_with(&mirror.url), "{url}");
+            path = url[mirror.url.len()..].to_owned();
+        }
+        let all = ["a.txt", "b", "b/c.txt", "b/d", "b/d/e.txt", "b/d/f.bin", "ü ß", "ü ß/#.txt"];
+        assert_eq!(paths, all, "{expand}");
+    }
+}
+
+#[test]
+fn some_paths_are_told_of() {
+    let bench = Bench::new();
+    model(&bench);
+    bench.hub.xet_signals(true);
+    let mirror = bench.serve();
+    for (kind, body) in [
+        ("application/x-www-form-urlencoded", "paths=a.txt&paths=b%2Fd%2Ff.bin&paths=b&paths=no"),
+        ("application/json", "{\"paths\":[\"a.txt\",\"b/d/f.bin\",\"b\",\"no\"],\"expand\":false}"),
+    ] {
+        let reply = mirror.post("/api/models/org/name/paths-info/main", kind, body);
+        let lines = reply.json();
+        let names: Vec<_> =
+            lines.as_array().unwrap().iter().map(|line| line["path"].as_str().unwrap()).collect();
+        assert_eq!(names, ["a.txt", "b/d/f.bin", "b"], "{}", reply.head);
+        assert!(lines[1].get("xetHash").is_none() && lines[1]["lfs"]["oid"].is_string());
+    }
+}
+
+#[test]
+fn infos_and_refs_are_the_hubs() {
+    let bench = Bench::new();
+    let commit = model(&bench);
+    bench.repo().tag("v1", &commit).pr(3, &commit);
+    let mirror = bench.serve();
+    for path in [
+        "/api/models/org/name",
+        "/api/models/org/name?blobs=true",
+        "/api/models/org/name/revision/v1",
+        "/api/models/org/name/revision/refs%2Fpr%2F3",
+        "/api/models/org/name/refs",
+        "/api/models/org/name/refs?include_prs=1",
+    ] {
+        assert_eq!(mirror.get(path).json(), get(&bench.hub, path).json(), "{path}");
+    }
+    let head = mirror.get("/api/models/org/name/revision/HEAD").json();
+    assert_eq!(head["sha"], commit);
+}
+
+#[test]
+fn what_is_not_there_is_told_in_the_hubs_words() {
+    let bench = Bench::new();
+    let commit = model(&bench);
+    let mirror = bench.serve();
+    let (entry, revision, repo) = ("EntryNotFound", "RevisionNotFound", "RepoNotFound");
+    for (path, status, code) in [
+        ("/org/name/resolve/main/none", 404, entry),
+        ("/org/name/resolve/none/a.txt", 404, revision),
+        ("/api/models/org/name/revision/none", 404, revision),
+        ("/api/models/org/none", 401, repo),
+        ("/org/none/resolve/main/a.txt", 401, repo),
+    ] {
+        let reply = mirror.get(path);
+        assert_eq!((reply.status, reply.header("x-error-code")), (status, Some(code)), "{path}");
+        assert!(reply.header("x-error-message").is_some());
+        if code == entry {
+            assert_eq!(reply.header("x-repo-commit"), Some(commit.as_str()));
+        }
+    }
+    assert_eq!(mirror.get("/api/agent-harnesses").status, 404);
+}
