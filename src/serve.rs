@@ -20,6 +20,7 @@ mod origin;
 mod range;
 mod resolve;
 mod route;
+mod seats;
 mod sendable;
 mod socket;
 

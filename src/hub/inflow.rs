@@ -7,6 +7,7 @@
 //! goes on with it. When nobody does, what is complete is published as a pull would.
 
 mod item;
+mod passing;
 mod reader;
 mod session;
 
@@ -17,12 +18,13 @@ use std::time::{Duration, Instant};
 
 use super::{Client, RemoteFile};
 use crate::digest::{BlobHash, Upstream};
-use crate::error::PullError;
+use crate::error::{ErrorKind, PullError};
 use crate::model::{ModelId, RefName, Revision};
 use crate::progress::Progress;
 use crate::store::partial::ListedFile;
 use crate::store::{Store, listings};
 
+pub use passing::Passing;
 pub use reader::Reader;
 
 use session::Session;
@@ -64,6 +66,8 @@ pub enum Found {
     Here(BlobHash),
     /// On their way.
     Coming(Reader),
+    /// The store has no room for them: they come for this reader only.
+    Passing(Box<Passing>),
 }
 
 /// What is on its way into a store. Clones share it.
@@ -134,8 +138,7 @@ impl Inflow {
     /// Bytes of `file`: in the store, or coming. A fetch that is under way is joined.
     ///
     /// # Errors
-    /// [`PullError::InsufficientSpace`], and what the store and its file system say. What the hub and
-    /// the network do, the reader tells.
+    /// What the store and its file system say. What the hub and the network do, the reader tells.
     pub async fn open(
         &self,
         wanted: &Wanted,
@@ -145,7 +148,12 @@ impl Inflow {
         loop {
             let session = self.inner.enter(wanted);
             if let Some(item) = session.item(&file.upstream) {
-                item.want(&span).map_err(Arc::new)?;
+                match item.want(&span) {
+                    Err(e) if e.kind() == ErrorKind::NoSpace => {
+                        return Ok(Found::Passing(Passing::new(wanted, file, span)));
+                    }
+                    done => done.map_err(Arc::new)?,
+                }
                 return Ok(Found::Coming(Reader::new(session, item, span.bytes)));
             }
             if let Some(blob) = self.find(file).await.map_err(Arc::new)? {
@@ -158,6 +166,9 @@ impl Inflow {
                 }
                 // It is being closed: what it had is in the store soon.
                 Ok(None) => session.closed().await,
+                Err(e) if e.kind() == ErrorKind::NoSpace => {
+                    return Ok(Found::Passing(Passing::new(wanted, file, span)));
+                }
                 Err(e) => return Err(Arc::new(e)),
             }
         }

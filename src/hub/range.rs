@@ -78,6 +78,11 @@ impl Body {
         self.end
     }
 
+    /// The offset in the file of the next byte.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
     /// The next bytes, as they came from the network, without a copy; `None` when all up to
     /// [`end`](Self::end) were given. Dropping the future loses nothing.
     ///

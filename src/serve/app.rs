@@ -25,7 +25,7 @@ const USE: Duration = Duration::from_secs(10);
 pub(super) struct App {
     pub store: Arc<Store>,
     pub manager: ModelManager,
-    pub origin: Origin,
+    pub origin: Arc<Origin>,
     pub inflow: Inflow,
     pub guard: Guard,
     pub metrics: Metrics,
@@ -41,7 +41,7 @@ impl App {
         Self {
             store: manager.store().clone(),
             manager,
-            origin,
+            origin: Arc::new(origin),
             inflow,
             guard,
             metrics: Metrics::new(),

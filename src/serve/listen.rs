@@ -1,9 +1,14 @@
 //! Connections: how many, for how long, and how they end.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,9 +19,9 @@ use hyper_util::service::TowerToHyperService;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 
 use super::Peer;
+use super::seats::{Busy, Seats};
 use super::socket::Socket;
 
 /// How many connections may be open. Each costs a few kilobytes, and a file descriptor or two.
@@ -39,7 +44,7 @@ pub(super) async fn serve(
     open: &Gauge,
     stop: impl Future<Output = ()>,
 ) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let seats = Seats::new(CONNECTIONS);
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -53,34 +58,64 @@ pub(super) async fn serve(
             },
             () = &mut stop => break,
         };
-        let Ok(place) = places.clone().try_acquire_owned() else {
+        let Some(taken) = seats.take() else {
             tokio::spawn(refuse(stream));
             continue;
         };
         let _ = stream.set_nodelay(true);
         let (router, peer) = (TowerToHyperService::new(router.clone()), Peer(peer.ip()));
+        let seat = taken.seat().clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            router.call(request)
+            let (busy, answer) = (seat.busy(), router.call(request));
+            async move { Ok::<_, Infallible>(answer.await?.map(|body| Answer { body, _busy: busy })) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD)
             .max_buf_size(MAX_HEAD)
             .half_close(false)
-            .serve_connection(TokioIo::new(Socket::new(stream)), service);
+            .serve_connection(TokioIo::new(Socket::new(stream, taken.seat().clone())), service);
         let connection = graceful.watch(connection);
         open.inc();
         let open = open.clone();
         tokio::spawn(async move {
             // Who left is no error.
-            let _ = connection.await;
+            tokio::select! {
+                _ = connection => {}
+                () = taken.left() => {}
+            }
             open.dec();
-            drop(place);
         });
     }
     drop(listener);
     graceful.shutdown().await;
+}
+
+/// The body of an answer, and that it is being given.
+struct Answer {
+    body: Body,
+    _busy: Busy,
+}
+
+impl http_body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 async fn refuse(mut stream: TcpStream) {

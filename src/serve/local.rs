@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::origin::blocking;
 use crate::digest::{BlobHash, Upstream};
 use crate::hub::RemoteFile;
-use crate::model::{Manifest, ManifestFile, ModelId};
+use crate::model::{ManifestFile, ModelId};
 use crate::progress::Progress;
 use crate::store::{Resolved, Store, listings};
 
@@ -101,9 +101,4 @@ pub(super) async fn refs(app: &Arc<App>, model: &ModelId) -> Result<Option<Refs>
         Ok(Some(Refs { named, are_local, are_public: listings::is_public(&store, &model) }))
     })
     .await
-}
-
-/// A manifest's entry for `path`.
-pub(super) fn entry(manifest: &Manifest, path: &str) -> Option<ManifestFile> {
-    manifest.files().iter().find(|file| file.path.as_str() == path).cloned()
 }

@@ -48,6 +48,7 @@ pub(super) struct Origin {
     client: Client,
     commits: Memo<(ModelId, String, Who), Commit>,
     access: Memo<(ModelId, Who), ()>,
+    noted: Memo<(ModelId, bool), ()>,
     lists: Memo<(ModelId, Revision), Arc<Vec<RemoteFile>>>,
 }
 
@@ -58,6 +59,7 @@ impl Origin {
             client,
             commits: Memo::new(BRANCH, 4096),
             access: Memo::new(ACCESS, 4096),
+            noted: Memo::new(ACCESS, 4096),
             lists: Memo::new(LIST, 16),
         }
     }
@@ -138,7 +140,7 @@ impl Origin {
             return Ok(());
         }
         if let Some(is_public) = place.is_public {
-            note_public(store, &place.model, is_public).await?;
+            self.note_public(store, &place.model, is_public).await?;
             if is_public {
                 return Ok(());
             }
@@ -152,33 +154,52 @@ impl Origin {
             Err(e) => Err(e.into()),
             // It was given to nobody in particular.
             Ok(()) if place.is_public.is_none() && !client.has_token() => {
-                note_public(store, &place.model, true).await
+                self.note_public(store, &place.model, true).await
             }
             Ok(()) => Ok(()),
         }
     }
 
+    /// Should, not must: it is for when the hub cannot be asked.
+    async fn note_public(
+        &self,
+        store: &Arc<Store>,
+        model: &ModelId,
+        is_public: bool,
+    ) -> Result<(), Fault> {
+        let note = async || {
+            let (store, model) = (store.clone(), model.clone());
+            blocking(move || Ok(drop(listings::set_public(&store, &model, is_public)))).await
+        };
+        self.noted.get(&(model.clone(), is_public), note).await
+    }
+
     /// All files of a commit. `None` when the hub cannot be asked and nobody noted them.
     pub async fn files(
-        &self,
+        self: &Arc<Self>,
         store: &Arc<Store>,
         place: &Place,
         caller: &Caller,
     ) -> Result<Option<Arc<Vec<RemoteFile>>>, Fault> {
-        let key = (place.model.clone(), place.commit.clone());
-        let ask = async || {
-            let (from, of) = (store.clone(), key.clone());
-            let noted = move || Ok(inflow::remembered(&from, &of.0, &of.1));
-            if let Some(files) = blocking(noted).await? {
-                return Ok(Arc::new(files));
-            }
-            let client = self.client(caller)?;
-            let files = client.tree(&place.model, &place.commit).await?;
-            Ok::<_, Fault>(Arc::new(files))
-        };
-        match tokio::time::timeout(PATIENCE, self.lists.get(&key, ask)).await {
-            Ok(Err(fault)) if fault.status == StatusCode::GATEWAY_TIMEOUT => Ok(None),
-            Ok(done) => done.map(Some),
+        let client = self.client(caller)?;
+        let (origin, store) = (self.clone(), store.clone());
+        let (model, commit) = (place.model.clone(), place.commit.clone());
+        // A long list comes although who asked first is told to come again.
+        let asking = tokio::spawn(async move {
+            let ask = async || {
+                let (of, at) = (model.clone(), commit.clone());
+                let noted = move || Ok(inflow::remembered(&store, &of, &at));
+                match blocking(noted).await? {
+                    Some(files) => Ok(Arc::new(files)),
+                    None => Ok::<_, Fault>(Arc::new(client.tree(&model, &commit).await?)),
+                }
+            };
+            origin.lists.get(&(model.clone(), commit.clone()), ask).await
+        });
+        match tokio::time::timeout(PATIENCE, asking).await {
+            Ok(Ok(Err(fault))) if fault.status == StatusCode::GATEWAY_TIMEOUT => Ok(None),
+            Ok(Ok(done)) => done.map(Some),
+            Ok(Err(e)) => Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
             Err(_) => Err(slow().into()),
         }
     }
@@ -245,16 +266,6 @@ fn find(store: &Store, spec: &ModelSpec) -> Result<Option<Resolved>, Fault> {
 async fn is_public(store: &Arc<Store>, model: &ModelId) -> bool {
     let (store, model) = (store.clone(), model.clone());
     blocking(move || Ok(listings::is_public(&store, &model))).await.unwrap_or(false)
-}
-
-/// Should, not must: it is for when the hub cannot be asked.
-async fn note_public(store: &Arc<Store>, model: &ModelId, is_public: bool) -> Result<(), Fault> {
-    let (store, model) = (store.clone(), model.clone());
-    blocking(move || {
-        let _ = listings::set_public(&store, &model, is_public);
-        Ok(())
-    })
-    .await
 }
 
 fn slow() -> HubError {

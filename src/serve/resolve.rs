@@ -17,6 +17,7 @@ use http_body::{Frame, SizeHint};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use prometheus_client::metrics::counter::Counter;
 
+use super::app::App;
 use super::fault::{Fault, REPO_COMMIT};
 use super::mirror::Question;
 use super::origin::{Place, blocking};
@@ -25,7 +26,7 @@ use super::{files, local, sendable};
 use crate::digest::Upstream;
 use crate::error::{PullError, StoreError};
 use crate::hub::RemoteFile;
-use crate::hub::inflow::{Found, Reader, Span, Wanted};
+use crate::hub::inflow::{Found, Passing, Reader, Span, Wanted};
 use crate::model::{FilePath, ManifestFile};
 use crate::open::file::open_one;
 use crate::store::Resolved;
@@ -116,7 +117,7 @@ pub(super) async fn file(
 async fn find(question: &Question, place: &Place, path: &FilePath) -> Result<Entry, Fault> {
     let app = &question.app;
     if let Some(here) = &place.here
-        && let Some(kept) = local::entry(&*app.manifest(here).await?, path.as_str())
+        && let Some(kept) = app.manifest(here).await?.file(path).cloned()
         && let Some(file) = local::file(app, &kept).await?
     {
         return Ok(Entry { file, here: Some((here.clone(), kept)) });
@@ -173,22 +174,14 @@ async fn body(question: &Question, place: &Place, entry: Entry, span: Span) -> R
     };
     let bytes = span.bytes.clone();
     match app.inflow.open(&wanted, &entry.file, span).await {
-        Ok(Found::Coming(mut reader)) => {
-            // Trouble that shows at once is told in the head, and clients come again.
-            let first = match tokio::time::timeout(FIRST, reader.next()).await {
-                Ok(Err(error)) => return Err((&*error).into()),
-                Ok(Ok(first)) => first,
-                Err(_) => None,
-            };
-            let served = app.metrics.served_bytes.clone();
-            Ok(Body::new(Coming::new(first, reader, len, served)))
-        }
+        Ok(Found::Coming(reader)) => coming(Source::Shared(reader), len, app).await,
+        Ok(Found::Passing(reader)) => coming(Source::Alone(reader), len, app).await,
         Ok(Found::Here(blob)) => {
             // It came with another model.
             let RemoteFile { path, size, .. } = entry.file;
             let kept = ManifestFile { path, size, blob, sha256: None, git: None };
             let store = app.store.clone();
-            let opening = move || Ok(mapped(open_one(&store, &kept)?, size, (), bytes)?);
+            let opening = move || mapped(open_one(&store, &kept)?, size, (), bytes);
             let bytes = blocking(opening).await?;
             app.metrics.served_bytes.inc_by(len);
             Ok(Body::from(bytes))
@@ -252,6 +245,38 @@ fn value(text: &str) -> Result<HeaderValue, Fault> {
         .map_err(|e| Fault::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string()))
 }
 
+/// Whose bytes they are that come from the hub.
+enum Source {
+    /// All readers', and the store's.
+    Shared(Reader),
+    Alone(Box<Passing>),
+}
+
+impl Source {
+    async fn next(&mut self) -> Given {
+        match self {
+            Self::Shared(reader) => reader.next().await,
+            Self::Alone(reader) => reader.next().await,
+        }
+    }
+}
+
+/// The body of an answer that comes from the hub, once its first bytes do.
+async fn coming(mut source: Source, len: u64, app: &App) -> Result<Body, Fault> {
+    // Trouble that shows at once is told in the head, and clients come again.
+    let first = match tokio::time::timeout(FIRST, source.next()).await {
+        Ok(Err(error)) => return Err((&*error).into()),
+        Ok(Ok(first)) => first,
+        Err(_) => None,
+    };
+    let next: Next = match first {
+        Some(first) => Box::pin(async { (source, Ok(Some(first))) }),
+        None => read(source),
+    };
+    let served = app.metrics.served_bytes.clone();
+    Ok(Body::new(Coming { next: Some(next), left: len, served }))
+}
+
 /// Bytes that come from the hub.
 struct Coming {
     next: Option<Next>,
@@ -260,22 +285,12 @@ struct Coming {
 }
 
 type Given = Result<Option<Bytes>, Arc<PullError>>;
-type Next = Pin<Box<dyn Future<Output = (Reader, Given)> + Send>>;
+type Next = Pin<Box<dyn Future<Output = (Source, Given)> + Send>>;
 
-impl Coming {
-    fn new(first: Option<Bytes>, reader: Reader, len: u64, served: Counter) -> Self {
-        let next: Next = match first {
-            Some(first) => Box::pin(async { (reader, Ok(Some(first))) }),
-            None => read(reader),
-        };
-        Self { next: Some(next), left: len, served }
-    }
-}
-
-fn read(mut reader: Reader) -> Next {
+fn read(mut source: Source) -> Next {
     Box::pin(async move {
-        let given = reader.next().await;
-        (reader, given)
+        let given = source.next().await;
+        (source, given)
     })
 }
 
@@ -288,14 +303,14 @@ impl http_body::Body for Coming {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
         let Some(next) = &mut self.next else { return Poll::Ready(None) };
-        let Poll::Ready((reader, given)) = next.as_mut().poll(cx) else { return Poll::Pending };
+        let Poll::Ready((source, given)) = next.as_mut().poll(cx) else { return Poll::Pending };
         self.next = None;
         match given {
             Ok(None) => Poll::Ready(None),
             Ok(Some(bytes)) => {
                 self.left = self.left.saturating_sub(bytes.len() as u64);
                 self.served.inc_by(bytes.len() as u64);
-                self.next = Some(read(reader));
+                self.next = Some(read(source));
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             // The answer ends short: clients go on from there.

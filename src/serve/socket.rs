@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
 
+use super::seats::Seat;
 use super::sendable;
 
 /// Shorter bytes are not worth the look.
@@ -28,16 +30,18 @@ pub(super) struct Socket {
     stream: TcpStream,
     /// When a client that takes nothing is given up.
     stalled: Option<Pin<Box<Sleep>>>,
+    seat: Arc<Seat>,
 }
 
 impl Socket {
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, stalled: None }
+    pub fn new(stream: TcpStream, seat: Arc<Seat>) -> Self {
+        Self { stream, stalled: None, seat }
     }
 
     /// Notes whether the client took something.
     fn watch<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if done.is_ready() {
+            self.seat.note();
             self.stalled = None;
             return done;
         }
@@ -99,7 +103,11 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let done = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if done.is_ready() {
+            self.seat.note();
+        }
+        done
     }
 }
 

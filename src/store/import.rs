@@ -48,6 +48,16 @@ enum Linked {
     Healed((u64, u64)),
 }
 
+/// What S2 linked, and S4 makes a revision of.
+struct Published<'p> {
+    row: &'p RevisionRow,
+    /// The manifest that the revision has by now, as far as the caller knows.
+    base: Option<&'p BlobHash>,
+    blobs: &'p [(BlobHash, u64)],
+    /// Blobs that took the place of damaged inodes.
+    healed: &'p HashMap<BlobHash, (u64, u64)>,
+}
+
 /// What was learned of a blob while its bytes were read.
 #[derive(Debug, Default)]
 pub(crate) struct Learned {
@@ -228,8 +238,8 @@ impl Import {
         }
 
         let row = RevisionRow::new(manifest, name, now);
-        let blobs = (blobs.as_slice(), &healed);
-        let lease = self.commit(store, (&row, base), blobs, learned, refs)?; // S4
+        let linked = Published { row: &row, base, blobs: &blobs, healed: &healed };
+        let lease = self.commit(store, &linked, learned, refs)?; // S4
         store.note_refs(&row.model, &row.revision, refs);
         store.touch(&name);
         // Should, not must: what fails here is found by a look at the view.
@@ -327,11 +337,11 @@ impl Import {
     fn commit(
         &self,
         store: &Store,
-        (row, base): (&RevisionRow, Option<&BlobHash>),
-        (blobs, healed): (&[(BlobHash, u64)], &HashMap<BlobHash, (u64, u64)>),
+        linked: &Published<'_>,
         learned: &Learned,
         refs: &[RefName],
     ) -> Result<Lease> {
+        let Published { row, base, blobs, healed } = *linked;
         let index = store.index();
         let writer = index.begin_write()?;
         self.layout.check_still_there()?;

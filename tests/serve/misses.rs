@@ -1,6 +1,8 @@
 //! Files that come from the hub while clients read them.
 
-use crate::bench::{Bench, CONFIG, MIB, WEIGHTS};
+use tonnage::store::Limits;
+
+use crate::bench::{Bench, CONFIG, MIB, Mirror, WEIGHTS};
 use crate::client::{Client, Ended, SMALL};
 use crate::hub::{At, Entry, Fault, On, What};
 
@@ -180,4 +182,68 @@ fn files_of_one_commit_add_up_whoever_brings_them() {
     let here = store.resolve(&"org/name".parse().unwrap()).unwrap();
     assert_eq!(store.manifest(&here).unwrap().files().len(), 2);
     crate::support::assert_whole(&store);
+}
+
+#[test]
+fn what_the_store_has_no_room_for_is_given_on_and_not_kept() {
+    let bench = Bench::new();
+    let (_, _, weights) = bench.model(4 * MIB);
+    let store = bench.store();
+    store.set_limits(Limits { max_bytes: Some(3 * MIB as u64), ..Limits::default() });
+    let mirror = Mirror::start(store, bench.options());
+    for _ in 0..2 {
+        assert!(mirror.get(WEIGHTS).body == weights);
+    }
+    let part = mirror.ask("GET", WEIGHTS, &[("range", "bytes=5-9")]);
+    assert!(part.body == weights[5..10]);
+    bench.hub.fault(Fault::new(On::Cdn, What::FlipBit(MIB as u64)).times(1));
+    bench.hub.fault(Fault::new(On::Cdn, What::Close(At::Body(MIB as u64 * 2))).times(1));
+    let wrong = mirror.get(WEIGHTS);
+    assert!(wrong.ended == Ended::Cut && wrong.body.len() < weights.len());
+    mirror.stop();
+    let here = bench.store().list().unwrap();
+    assert!(here.iter().all(|one| one.size < MIB as u64), "{here:?}");
+}
+
+#[test]
+fn what_was_not_used_for_longest_makes_room() {
+    let bench = Bench::new();
+    let (_, _, weights) = bench.model(4 * MIB);
+    let other = crate::client::bytes(8, 4 * MIB);
+    let repo = bench.hub.repo(crate::hub::Kind::Model, "org/other");
+    repo.commit(&[Entry::lfs("other.bin", other.clone())]);
+    let store = bench.store();
+    store.set_limits(Limits { max_bytes: Some(7 * MIB as u64), ..Limits::default() });
+    let mirror = Mirror::start(store.clone(), bench.options());
+    assert!(mirror.get(WEIGHTS).body == weights);
+    mirror.stop();
+    let mirror = Mirror::start(store, bench.options());
+    assert!(mirror.get("/org/other/resolve/main/other.bin").body == other);
+    mirror.stop();
+    let here: Vec<_> = bench.store().list().unwrap().into_iter().map(|one| one.model).collect();
+    assert_eq!(here, ["org/other".parse().unwrap()]);
+    let mirror = bench.serve();
+    assert!(mirror.get(WEIGHTS).body == weights);
+}
+
+#[test]
+fn what_is_being_sent_is_not_evicted() {
+    let bench = Bench::new();
+    bench.model(40 * MIB);
+    let mirror = bench.serve();
+    mirror.get(WEIGHTS);
+    mirror.stop();
+    let mirror = bench.serve();
+    let mut client = mirror.client();
+    mirror.send(&mut client, "GET", WEIGHTS, &[]);
+    client.read(MIB);
+    let evicted = tonnage::space::evict(
+        &bench.store(),
+        tonnage::space::EvictGoal::Everything,
+        tonnage::space::EvictOptions::default(),
+    );
+    let evicted = evicted.unwrap();
+    assert_eq!((evicted.freed.gone.len(), evicted.freed.kept.len()), (0, 1));
+    // The rest is whole.
+    client.read(39 * MIB);
 }

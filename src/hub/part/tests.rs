@@ -346,3 +346,66 @@ fn who_notes_and_who_leads_do_not_wait_for_each_other() {
         ended.recv_timeout(std::time::Duration::from_secs(120)).expect("they wait for ever");
     }
 }
+
+#[test]
+fn who_reads_has_what_came_and_no_more() {
+    let disk = SimDisk::new();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE, true).unwrap();
+    assert_eq!(part.readable(0), Readable::Nothing);
+    part.take().unwrap();
+    let mut writer = Writer::new(&part, 0);
+    writer.write(&bytes()[..600_000]).unwrap();
+    // Whole blocks are written.
+    assert_eq!(part.readable(0), Readable::Bytes(512 << 10));
+    assert_eq!(part.readable((512 << 10) - 1), Readable::Bytes(1));
+    assert_eq!(part.readable(512 << 10), Readable::Nothing);
+    writer.write(&bytes()[600_000..GROUP as usize]).unwrap();
+    assert_eq!(part.readable(5), Readable::Bytes(GROUP - 5));
+    drop(writer);
+    part.give_back(GROUP..SEGMENT as u64 * GROUP);
+    assert_eq!(part.readable(GROUP), Readable::Nothing);
+    assert!(part.has_all_before(GROUP) && !part.has_all_before(2 * GROUP));
+}
+
+#[test]
+fn only_what_readers_want_is_fetched_until_one_wants_all() {
+    let disk = SimDisk::new();
+    let part = Part::open(&dir(&disk), &upstream(), SIZE, false).unwrap();
+    assert_eq!(part.take(), None);
+    assert!(part.want(5 * GROUP + 7..7 * GROUP + 1), "three groups");
+    assert!(part.want(SIZE - 1..SIZE), "and the last");
+    assert!(!part.want(6 * GROUP..7 * GROUP), "which is wanted already");
+    assert_eq!(part.take(), Some(5 * GROUP..8 * GROUP));
+    assert!(!part.want(5 * GROUP..8 * GROUP), "somebody fetches it");
+    assert_eq!(part.take(), Some(20 * GROUP..SIZE));
+    assert_eq!(part.take(), None);
+    // What did not come is wanted still.
+    part.give_back(6 * GROUP..8 * GROUP);
+    assert_eq!(part.take(), Some(6 * GROUP..8 * GROUP));
+    part.want_all().unwrap();
+    assert_eq!(part.take(), Some(0..5 * GROUP));
+    assert_eq!(part.take(), Some(8 * GROUP..20 * GROUP));
+}
+
+#[test]
+fn what_an_earlier_process_claims_is_read_when_it_is_proven() {
+    let disk = SimDisk::new();
+    let dir = dir(&disk);
+    let part = Part::open(&dir, &upstream(), SIZE, true).unwrap();
+    part.take().unwrap();
+    fill(&part, 0..4 * GROUP);
+    drop(part);
+    let path = format!("/pull/{}", part_name(&upstream()));
+    let mut stored = disk.read_file(&path).unwrap();
+    stored[2 * GROUP as usize + 9] ^= 1;
+    disk.write_file(&path, &stored);
+    let part = Part::open(&dir, &upstream(), SIZE, false).unwrap();
+    for group in [1, 2] {
+        assert_eq!(part.readable(group * GROUP), Readable::Claimed);
+        part.prove(group * GROUP).unwrap();
+    }
+    assert_eq!(part.readable(GROUP), Readable::Bytes(GROUP));
+    assert_eq!(part.readable(2 * GROUP), Readable::Nothing, "and is fetched again");
+    assert!(part.want(2 * GROUP..3 * GROUP));
+    assert_eq!(part.take(), Some(2 * GROUP..3 * GROUP));
+}

@@ -437,3 +437,44 @@ fn a_partial_download_goes_when_its_time_is_over() {
     assert_eq!(store.sweep_dead_imports().unwrap(), 1);
     assert_eq!(disk.tree("/store/staging"), [""; 0]);
 }
+
+#[test]
+fn files_that_others_publish_meanwhile_are_not_lost() {
+    let disk = SimDisk::new();
+    let process = disk.process();
+    let store = open(&process).unwrap();
+    let progress = PullProgress::new();
+    let (one, other) = (all_paths()[0], all_paths()[1]);
+    let both = [one, other].map(|path| listing(|p| p == path));
+    // Two that begin with nothing, in directories of their own.
+    let staged: Vec<_> = both
+        .iter()
+        .enumerate()
+        .map(|(i, listing)| {
+            let name = format!("pull-{i:016}");
+            let import = Import::resume(store.layout_arc(), &name).unwrap().unwrap();
+            let here = look(&store, &model(), listing, &progress).unwrap();
+            let staged = stage(&store, &model(), listing, here, &import, &progress).unwrap();
+            let (fetched, _) = fetch(import.dir(), &staged).unwrap();
+            (Arc::new(import), staged, fetched)
+        })
+        .collect();
+    let mut done = Vec::new();
+    for (listing, (import, staged, fetched)) in both.iter().zip(staged) {
+        let again = (import.clone(), fetched.clone());
+        match publish(&store, &model(), listing, import, staged, fetched) {
+            Ok(_) => done.push("at once"),
+            Err(PullError::Store(StoreError::Changed { .. })) => {
+                let (import, fetched) = again;
+                let here = look(&store, &model(), listing, &progress).unwrap();
+                let staged = stage(&store, &model(), listing, here, &import, &progress).unwrap();
+                publish(&store, &model(), listing, import, staged, fetched).unwrap();
+                done.push("again");
+            }
+            Err(e) => panic!("{e}"),
+        }
+    }
+    assert_eq!(done, ["at once", "again"]);
+    drop(store);
+    check(&disk, &[one, other], true);
+}
