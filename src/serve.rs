@@ -7,6 +7,7 @@
 //! The hub is asked with the caller's token and nobody else's, so what is private stays so; only
 //! downloads that somebody starts on the page use the server's own.
 
+mod api;
 mod app;
 mod fault;
 mod files;
@@ -17,6 +18,7 @@ mod memo;
 mod metrics;
 mod mirror;
 mod origin;
+mod page;
 mod range;
 mod resolve;
 mod route;
@@ -34,7 +36,8 @@ use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::http::{Response, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
-use axum::routing::get;
+use axum::response::IntoResponse;
+use axum::routing::{any, get};
 
 use crate::error::ServeError;
 use crate::hub::inflow::Inflow;
@@ -127,7 +130,15 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) -> std::io::Result<()> {
         let router = routes(self.app.clone());
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let app = self.app.clone();
+        let stop = async move {
+            stop.await;
+            // Answers that would not end by themselves.
+            app.news.close();
+            app.verification.cancel();
+        };
         listen::serve(listener, router, &self.app.metrics.connections, stop).await;
+        self.app.downloads.close(&self.app.news).await;
         self.app.inflow.finish().await;
         Ok(())
     }
@@ -146,8 +157,12 @@ fn is_here(endpoint: &str, addr: SocketAddr) -> bool {
 fn routes(app: Arc<App>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
+        .nest(api::PREFIX, api::router(&app))
+        .route("/api/tonnage/", any(api::nowhere))
         .fallback(mirror)
         .layer(from_fn_with_state(app.clone(), admit))
+        // It asks for the token by itself.
+        .merge(page::router(&app))
         // Whoever watches over the server need not know its name.
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(app)
@@ -163,6 +178,9 @@ async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
+        Err(fault) if api::is_for(request.uri().path()) => {
+            api::Problem::from(fault).into_response()
+        }
         Err(fault) => fault.answer(request.uri().path().starts_with("/api/")),
     };
     app.metrics.request(route, response.status().as_u16(), began.elapsed());
@@ -172,7 +190,7 @@ async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
 /// What a request is for, in few words: every word is a series of its own.
 fn kind(path: &str) -> &'static str {
     match path {
-        _ if path.starts_with("/api/tonnage/") => "store",
+        _ if api::is_for(path) => "store",
         _ if path.starts_with("/api/") => "hub",
         _ if path.contains("/resolve/") || path.contains("/raw/") => "file",
         "/metrics" => "metrics",

@@ -10,6 +10,8 @@ mod source;
 mod view;
 
 pub use repair::{RepairOptions, Repaired, repair};
+#[cfg(feature = "serve")]
+pub(crate) use scrub::oldest;
 pub use scrub::{Budget, Scrubbed, scrub};
 pub use source::{Elsewhere, Source};
 pub use view::{ViewFound, verify_view};

@@ -43,6 +43,7 @@ impl DownloadGroup {
             sum.total_files += one.total_files;
             sum.bytes_per_second += one.bytes_per_second;
             sum.current_file = sum.current_file.or(one.current_file);
+            sum.running |= one.running;
         }
         sum.estimated_time_remaining = sum.estimate();
         sum

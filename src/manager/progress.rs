@@ -29,6 +29,8 @@ pub struct DownloadProgress {
     pub bytes_per_second: u64,
     /// How long the rest takes at this speed; `None` while nothing comes.
     pub estimated_time_remaining: Option<Duration>,
+    /// Whether it is being worked on: not while it is paused, or waits for its turn.
+    pub running: bool,
 }
 
 impl DownloadProgress {
@@ -99,6 +101,7 @@ impl Meter {
             current_file: last.files.first().map(|file| file.path.clone()),
             bytes_per_second: self.speed(now, fetched),
             estimated_time_remaining: None,
+            running: self.run.is_some(),
         };
         progress.estimated_time_remaining = progress.estimate();
         progress

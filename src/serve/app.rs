@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::api::{Downloads, News, Verification};
 use super::fault::Fault;
 use super::guard::Guard;
 use super::memo::Memo;
@@ -29,6 +30,9 @@ pub(super) struct App {
     pub inflow: Inflow,
     pub guard: Guard,
     pub metrics: Metrics,
+    pub news: News,
+    pub downloads: Downloads,
+    pub verification: Verification,
     manifests: Memo<BlobHash, Arc<Manifest>>,
     /// By manifest.
     pub local_files: Memo<BlobHash, Arc<Vec<RemoteFile>>>,
@@ -45,6 +49,9 @@ impl App {
             inflow,
             guard,
             metrics: Metrics::new(),
+            news: News::default(),
+            downloads: Downloads::default(),
+            verification: Verification::default(),
             manifests: Memo::new(LONG, 64),
             local_files: Memo::new(LONG, 16),
             local_digests: Memo::new(LONG, 4096),

@@ -85,6 +85,10 @@ impl Fault {
         Self::new(StatusCode::UNAUTHORIZED, "Invalid credentials in Authorization header")
     }
 
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
     /// For a request of a file's bytes: clients repeat those for 429 only.
     pub fn of_body(self) -> Self {
         if self.status.is_server_error() && self.status != StatusCode::INSUFFICIENT_STORAGE {

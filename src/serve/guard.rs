@@ -108,6 +108,12 @@ impl Guard {
         Ok(Caller { token, trusted })
     }
 
+    /// Whether a request for the page itself, which has nobody's data and asks for the token, may be
+    /// answered: whoever asks, by a name of this server.
+    pub fn admit_page(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        self.check_host(headers)
+    }
+
     /// Whether a request to look after the store is one, and does not come from somebody else's page.
     pub fn check_change(
         &self,

@@ -68,6 +68,11 @@ impl Origin {
         self.client.is_offline()
     }
 
+    /// The hub's address.
+    pub fn endpoint(&self) -> &str {
+        self.client.endpoint()
+    }
+
     /// The hub, as the caller may use it.
     pub fn client(&self, caller: &Caller) -> Result<Client, Fault> {
         Ok(self.client.with_token(caller.token.clone())?)

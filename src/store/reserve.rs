@@ -75,6 +75,17 @@ impl Store {
         check(self, self.limits(), need, self.reserved_by_others("")?)
     }
 
+    /// Bytes that may be written now within the limits, or the disk.
+    #[cfg(feature = "serve")]
+    pub(crate) fn left(&self) -> Result<u64> {
+        match self.check_limits(u64::MAX) {
+            Err(
+                StoreError::OverLimit { available, .. } | StoreError::NoSpace { available, .. },
+            ) => Ok(available),
+            other => other.map(|()| u64::MAX),
+        }
+    }
+
     /// Bytes that running imports, but for `own`, may yet write.
     fn reserved_by_others(&self, own: &str) -> Result<u64> {
         let mut bytes = 0_u64;

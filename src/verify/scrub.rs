@@ -92,6 +92,15 @@ pub fn scrub(store: &Store, budget: Budget, progress: &Progress) -> Result<Scrub
 /// When a blob was read last, and the blob.
 type Queued = (Option<i64>, BlobHash, BlobRow);
 
+/// When the blob that was not read for the longest time was, in seconds since the epoch, of those that
+/// ever were; and whether some never were.
+#[cfg(feature = "serve")]
+pub(crate) fn oldest(store: &Store) -> Result<(Option<i64>, bool)> {
+    let queue = queue(store)?;
+    let never = queue.first().is_some_and(|(time, ..)| time.is_none());
+    Ok((queue.iter().find_map(|(time, ..)| *time), never))
+}
+
 /// Every blob that a revision needs, the one first that was not read for the longest time.
 fn queue(store: &Store) -> Result<Vec<Queued>> {
     store.index().read(|reader| {

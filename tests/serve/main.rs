@@ -13,6 +13,7 @@ mod hub;
 mod support;
 
 mod access;
+mod api;
 mod bench;
 mod by_hand;
 mod files;

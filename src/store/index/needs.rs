@@ -75,10 +75,7 @@ impl Reader {
         }
         let mut needs = Needs::default();
         for row in common.iter()? {
-            let (_, packed) = row?;
-            let mut numbers = packed.value().as_chunks().0.iter().map(|n| u64::from_le_bytes(*n));
-            let size = numbers.next().unwrap_or(0);
-            let ids: Vec<RevisionId> = numbers.collect();
+            let (size, ids) = unpacked(row?.1.value());
             for id in &ids {
                 if let Some(alone) = alone.get_mut(id) {
                     *alone = alone.saturating_sub(size);
@@ -110,6 +107,17 @@ impl Reader {
         Ok(needs)
     }
 
+    /// The blobs that several revisions need: their sizes and those revisions, also ones in the trash.
+    #[cfg(feature = "serve")]
+    pub fn for_each_common(&self, mut each: impl FnMut(u64, &[RevisionId])) -> Result<()> {
+        let Some(common) = there(self.0.open_table(COMMON))? else { return Ok(()) };
+        for row in common.iter()? {
+            let (size, ids) = unpacked(row?.1.value());
+            each(size, &ids);
+        }
+        Ok(())
+    }
+
     /// Whether what is kept of the edges agrees with them.
     pub fn needs_agree(&self) -> Result<bool> {
         let trashed: HashSet<_> = self.trashed()?.into_iter().map(|(id, _)| id).collect();
@@ -119,6 +127,12 @@ impl Reader {
         counted.of.retain(|_, usage| *usage != Usage::default());
         Ok(kept == counted)
     }
+}
+
+/// A blob's size, and who needs it.
+fn unpacked(packed: &[u8]) -> (u64, Vec<RevisionId>) {
+    let mut numbers = packed.as_chunks().0.iter().map(|number| u64::from_le_bytes(*number));
+    (numbers.next().unwrap_or(0), numbers.collect())
 }
 
 impl Writer {
