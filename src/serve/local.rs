@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::app::App;
@@ -9,7 +10,7 @@ use super::fault::Fault;
 use super::origin::blocking;
 use crate::digest::{BlobHash, Upstream};
 use crate::hub::RemoteFile;
-use crate::model::{ManifestFile, ModelId};
+use crate::model::{FilePath, ManifestFile, ModelId};
 use crate::progress::Progress;
 use crate::store::{Resolved, Store, listings};
 
@@ -24,8 +25,11 @@ pub(super) async fn files(app: &Arc<App>, here: &Resolved) -> Result<Arc<Vec<Rem
         blocking(move || {
             let files: Vec<_> = manifest.files().iter().collect();
             let digests = digests(&store, &files)?;
-            let files = manifest.files().iter().filter_map(|file| remote(file, &digests));
-            Ok(Arc::new(files.collect()))
+            // Without a damaged file it would be taken for all: clients would have a model in part.
+            let known =
+                |file: &ManifestFile| remote(file, &digests).ok_or_else(|| damaged(&file.path));
+            let files: Result<_, Fault> = manifest.files().iter().map(known).collect();
+            Ok(Arc::new(files?))
         })
         .await
     };
@@ -59,6 +63,12 @@ fn remote(file: &ManifestFile, digests: &Digests) -> Option<RemoteFile> {
     let known = file.sha256.map(Upstream::Sha256).or(file.git.map(Upstream::Git));
     let upstream = known.or_else(|| digests.get(&file.blob).copied())?;
     Some(RemoteFile { path: file.path.clone(), size: file.size, upstream })
+}
+
+/// Nobody else can be asked for a file that was added here.
+pub(super) fn damaged(path: &FilePath) -> Fault {
+    let message = format!("{path} is damaged in this store");
+    Fault::new(StatusCode::INTERNAL_SERVER_ERROR, message)
 }
 
 /// The refs that the store has of a model.

@@ -160,8 +160,7 @@ async fn body(question: &Question, place: &Place, entry: Entry, span: Span) -> R
         }
         if place.is_local {
             app.metrics.damaged.inc();
-            let message = format!("{} is damaged in this store", entry.file.path);
-            return Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, message));
+            return Err(local::damaged(&entry.file.path));
         }
     }
     app.metrics.misses.inc();

@@ -4,8 +4,11 @@
 
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/terminal.rs"]
+mod screen;
 
 mod adding;
+mod demo;
 mod evict;
 mod hostile;
 mod integrity;

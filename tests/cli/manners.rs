@@ -188,28 +188,3 @@ fn completions_are_scripts() {
     let object = home.json(&["completions", "bash"]);
     assert_eq!(fields(&object), ["script", "shell"]);
 }
-
-#[test]
-fn the_demonstration_keeps_its_promises() {
-    let home = Home::new();
-    let said = home.ok(["demo"]);
-    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
-    assert!(said.contains("MiB 1") && said.contains("in all"), "{said}");
-    let object = home.json(&["demo"]);
-    assert_eq!(object["damage"]["ok"], false);
-    assert_eq!(object["checkouts"][0]["linked"], 1);
-    assert!(object["steps"].as_array().unwrap().len() > 8);
-    assert!(!home.path("store").exists(), "it has a store of its own");
-}
-
-#[test]
-fn the_demonstration_can_be_kept() {
-    let home = Home::new();
-    let mut command = home.command(["demo", "--keep", "--json"]);
-    fs::create_dir(home.path("tmp")).unwrap();
-    let ran = Ran::of(command.env("TMPDIR", home.path("tmp")));
-    let object: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
-    let store = format!("{}/store", object["kept"].as_str().unwrap());
-    let models = home.json(&["--store", &store, "ls"])["models"].clone();
-    assert_eq!(models.as_array().unwrap().len(), 5);
-}

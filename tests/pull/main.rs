@@ -15,6 +15,8 @@ mod hub;
 mod process;
 #[path = "../support/proxy.rs"]
 mod proxy;
+#[path = "../support/terminal.rs"]
+mod screen;
 #[path = "../support/tls.rs"]
 mod tls;
 

@@ -19,5 +19,6 @@ mod by_hand;
 mod files;
 mod hostile;
 mod listings;
+mod local;
 mod misses;
 mod offline;

@@ -1,11 +1,15 @@
-//! `tonnage demo`: every promise once, in a temporary directory, in a second.
+//! `tonnage demo`: every promise once, in a temporary directory, in a second or two.
 
+mod across;
 mod files;
+mod report;
+mod serving;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 use tonnage::error::{ErrorKind, StoreError};
 use tonnage::model::{ModelId, RefName};
@@ -21,12 +25,15 @@ use crate::table::Table;
 use crate::text::{count, duration, size};
 use crate::{checkout as checkout_command, du, rm, verify as verify_command};
 use files::{FlippedBit, QUANTIZATIONS};
+use report::Report;
 
 /// The model that holds several quantizations, and which.
 const SEVERAL: &str = "demo/tiny-llama-GGUF";
 const HELD: [&str; 3] = ["Q4_K_M", "Q6_K", "Q8_0"];
-/// The one whose blob is damaged, and which is removed first.
+/// The one whose blob is damaged, and which is removed though another one needs its weights.
 const LARGEST: &str = "demo/tiny-llama-Q8_0";
+/// One that shares no weights.
+const ALONE: &str = "demo/tiny-llama-Q5_K_M";
 /// The one that is checked out.
 const CHOSEN: &str = "demo/tiny-llama-Q4_K_M";
 /// In the blob's second MiB.
@@ -36,7 +43,10 @@ const DAMAGED_BYTE: u64 = (1 << 20) + 4242;
 #[command(after_help = "Example:
   tonnage demo --keep
 
-It uses no network, and no store but its own in a temporary directory.")]
+It uses no network but this machine's own, and no stores but its own two in a
+temporary directory. On a terminal its pull is slowed down, so that it can be
+seen. With --json it prints one object, with what `du`, `checkout`, `verify`,
+`rm`, `pull --dry-run` and `pull` say, and the time of each step.")]
 pub struct Args {
     /// Leave the temporary directory there
     #[arg(long)]
@@ -46,9 +56,11 @@ pub struct Args {
 struct Demo<'c> {
     context: &'c Context,
     dir: TempDir,
-    store: Store,
+    store: Arc<Store>,
     steps: Vec<(&'static str, Duration)>,
-    report: Map<String, Value>,
+    /// What the pull came to, said at the end.
+    crossed: String,
+    report: Report,
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
@@ -57,15 +69,17 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let mut dir = tempfile::Builder::new().prefix("tonnage-demo-").tempdir().map_err(failed)?;
     dir.disable_cleanup(args.keep);
     let began = Instant::now();
-    let store = Store::open(dir.path().join("store"), Access::Write)?;
+    let store = Arc::new(Store::open(dir.path().join("store"), Access::Write)?);
     let steps = vec![("make a store", began.elapsed())];
-    let mut demo = Demo { context, dir, store, steps, report: Map::new() };
+    let mut demo =
+        Demo { context, dir, store, steps, crossed: String::new(), report: Report::default() };
     demo.add()?;
     demo.measure()?;
     demo.check_out()?;
     demo.verify()?;
     demo.damage()?;
     demo.remove()?;
+    demo.pull()?;
     demo.end(args.keep);
     Ok(Exit::Done)
 }
@@ -104,7 +118,7 @@ impl Demo<'_> {
     }
 
     fn add(&mut self) -> Result<(), Failure> {
-        self.say("A store in a temporary directory; nothing is downloaded.\n");
+        self.say("A store in a temporary directory; no other machine is asked.\n");
         self.title("Add six quantizations, then one model that holds three of them")?;
         let mut sources = Vec::new();
         for (name, _) in QUANTIZATIONS {
@@ -130,8 +144,7 @@ impl Demo<'_> {
         }
         table.row(["in all".to_owned(), String::new(), size(bytes), size(new), String::new()]);
         self.say(&table.render(&self.context.out));
-        self.report.insert("added_bytes".to_owned(), bytes.into());
-        self.report.insert("new_bytes".to_owned(), new.into());
+        (self.report.added_bytes, self.report.new_bytes) = (bytes, new);
         Ok(())
     }
 
@@ -152,21 +165,16 @@ impl Demo<'_> {
         self.title("What that takes")?;
         let usage = self.timed("measure", |demo| usage(&demo.store))?;
         self.say(&du::describe(&usage, &self.context.out));
-        for (what, bytes) in [
-            ("apparent", usage.apparent),
-            ("exclusive", usage.exclusive),
-            ("shared", usage.shared),
-            ("physical", usage.physical),
-        ] {
-            self.report.insert(what.to_owned(), bytes.into());
-        }
+        self.report.apparent = usage.apparent;
+        self.report.exclusive = usage.exclusive;
+        self.report.shared = usage.shared;
+        self.report.physical = usage.physical;
         Ok(())
     }
 
     fn check_out(&mut self) -> Result<(), Failure> {
         self.title(&format!("Two directory trees of {CHOSEN}"))?;
         let revision = self.find(CHOSEN)?;
-        let mut trees = Vec::new();
         for (name, step, writable) in
             [("read-only", "check out read-only", false), ("writable", "check out writable", true)]
         {
@@ -180,10 +188,9 @@ impl Demo<'_> {
                 size(view.bytes),
                 checkout_command::ways(&view)
             ));
-            trees.push(checkout_command::to_json(&view));
+            self.report.checkouts.push(checkout_command::to_json(&view));
         }
         self.say("A hardlink takes no space. Small files are copied: people edit them.\n");
-        self.report.insert("checkouts".to_owned(), trees.into());
         Ok(())
     }
 
@@ -229,7 +236,7 @@ impl Demo<'_> {
         bit.put_back().map_err(cannot_write)?;
         self.say("The bit is put back:\n");
         let after = self.look("verify again, full", Level::Full)?;
-        self.report.insert("damage".to_owned(), verify_command::to_json(&full));
+        self.report.damage = verify_command::to_json(&full);
         must(quick.damaged.is_empty(), "a quick look does not see a flipped bit")?;
         must(full.damaged.len() == 2, "a full look finds it in both models")?;
         must(after.damaged.is_empty(), "the bit is back")
@@ -237,17 +244,15 @@ impl Demo<'_> {
 
     fn remove(&mut self) -> Result<(), Failure> {
         self.title("Remove two models; what others need stays")?;
-        let mut removed = Vec::new();
         for (model, step) in
-            [(LARGEST, "remove a model"), (SEVERAL, "remove the one that holds three")]
+            [(LARGEST, "remove one that shares"), (ALONE, "remove one that shares nothing")]
         {
             let revision = self.find(model)?;
             let freed = self
                 .timed(step, |demo| remove(&demo.store, &[revision], RemoveOptions::default()))?;
-            self.say(&format!("{model:<21} freed {}\n", size(freed.freed_bytes)));
-            removed.push(rm::to_json(&freed));
+            self.say(&format!("{model:<22}  freed {}\n", size(freed.freed_bytes)));
+            self.report.removed.push(rm::to_json(&freed));
         }
-        self.report.insert("removed".to_owned(), removed.into());
         let found = self.timed("check the store's books", |demo| demo.store.fsck())?;
         must(found.problems.is_empty(), "the store is whole at the end")
     }
@@ -260,19 +265,20 @@ impl Demo<'_> {
             table.row([(*what).to_owned(), duration(*took)]);
         }
         table.row(["in all".to_owned(), duration(total)]);
-        let text = format!("\n{}", table.render(out));
+        let text = format!("\n{}\n{}", table.render(out), self.crossed);
         let steps = self.steps.iter().map(
             |(what, took)| json!({ "step": what, "ms": (took.as_secs_f64() * 1e6).round() / 1e3 }),
         );
-        let steps: Vec<_> = steps.collect();
-        self.report.insert("steps".to_owned(), steps.into());
-        let kept = keep.then(|| self.dir.path().to_string_lossy().into_owned());
-        self.report.insert("kept".to_owned(), json!(kept));
+        self.report.steps = steps.collect();
+        self.report.kept = keep.then(|| self.dir.path().to_string_lossy().into_owned());
         out.summary(&self.report, || text);
-        match &kept {
-            Some(path) => self.say(&format!("\nKept: tonnage --store {path}/store ls\n")),
+        match &self.report.kept {
+            Some(path) => self.say(&format!(
+                "Kept: tonnage --store {path}/store ls\n\
+                 and   tonnage --store {path}/second ls\n"
+            )),
             None => self.say(
-                "\nThe directory is gone again. To begin: tonnage pull org/name\n\
+                "The directory is gone again. To begin: tonnage pull org/name\n\
                  or tonnage add DIR --name org/name\n",
             ),
         }

@@ -1,7 +1,7 @@
 //! `tonnage pull`
 
 mod lines;
-mod report;
+pub mod report;
 mod watched;
 
 use std::num::NonZeroU64;
@@ -12,11 +12,11 @@ use std::time::Instant;
 use clap::ValueEnum;
 use tonnage::error::{ErrorKind, PullError};
 use tonnage::hub::{
-    self, Client, PullProgress, PullRequest, Pulled, RateLimit, RepoKind, Selection,
+    self, Client, Estimate, Plan, PullProgress, PullRequest, Pulled, RateLimit, RepoKind, Selection,
 };
 use tonnage::model::ModelSpec;
 use tonnage::space;
-use tonnage::store::{Resolved, Store};
+use tonnage::store::{Lease, Resolved, Store};
 use tonnage::views::{ViewOptions, checkout, managed};
 
 use crate::context::Context;
@@ -123,36 +123,58 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         limit: args.limit_rate.map(|rate| Arc::new(RateLimit::new(rate))),
     };
     if args.dry_run {
-        let (plan, estimates) = drive(context, args.jobs, None, async |progress| {
-            let plan = hub::plan(store.clone(), &client, &request, progress).await?;
-            let jobs = request.jobs;
-            let estimates = hub::estimate(store.clone(), &client, &plan, jobs, progress).await?;
-            Ok::<_, PullError>((plan, estimates))
-        })?;
+        let (plan, estimates) = plan(context, &store, &client, &request)?;
         let room = space::room_for(&store, plan.new_bytes())?;
-        report::plan(&plan, &estimates, room.as_ref(), &context.out);
+        let object = report::plan_object(&plan, &estimates, room.as_ref());
+        let text = || report::plan_text(&plan, &estimates, room.as_ref(), &context.out);
+        context.out.result(&object, text);
         return Ok(Exit::Done);
     }
     let events = args.events.then_some(&context.out);
     // Held until its views are made.
-    let (pulled, _lease) = drive(context, args.jobs, events, async |progress| {
-        hub::pull_and_hold(store.clone(), &client, &request, progress).await
-    })?;
+    let (pulled, _lease) = fetch(context, &store, &client, &request, events)?;
     rm::tell_evicted(context, &pulled.evicted);
     let report = Report::pulled(&pulled, began);
     let Pulled { revision, .. } = pulled;
     finish(&args, context, &store, &revision, report)
 }
 
+/// What a pull would fetch, and what that would take on this disk.
+pub fn plan(
+    context: &Context,
+    store: &Arc<Store>,
+    client: &Client,
+    request: &PullRequest,
+) -> Result<(Plan, Vec<Estimate>), Failure> {
+    let jobs = request.jobs;
+    drive(context, jobs, None, async |progress| {
+        let plan = hub::plan(store.clone(), client, request, progress).await?;
+        let estimates = hub::estimate(store.clone(), client, &plan, jobs, progress).await?;
+        Ok::<_, PullError>((plan, estimates))
+    })
+}
+
+/// Fetches it; the lease keeps it from being evicted before its first use.
+pub fn fetch(
+    context: &Context,
+    store: &Arc<Store>,
+    client: &Client,
+    request: &PullRequest,
+    events: Option<&crate::out::Out>,
+) -> Result<(Pulled, Lease), Failure> {
+    drive(context, request.jobs, events, async |progress| {
+        hub::pull_and_hold(store.clone(), client, request, progress).await
+    })
+}
+
 /// Runs what talks to the hub, with what a person sees of it meanwhile; at most `jobs` files are
 /// under way at once.
 pub fn drive<T, E: Into<Failure>>(
     context: &Context,
-    jobs: u16,
+    jobs: usize,
     events: Option<&crate::out::Out>,
     work: impl AsyncFnOnce(&Arc<PullProgress>) -> Result<T, E>,
 ) -> Result<T, Failure> {
-    let jobs = usize::from(jobs);
     // A connection keeps one thread busy at most.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs);
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -233,7 +233,8 @@ pub fn damaged_json(damaged: &Damaged) -> Value {
     })
 }
 
-fn describe(verified: &Verified, took: Duration, out: &Out) -> String {
+/// What was looked at and what of it is damaged.
+pub fn describe(verified: &Verified, took: Duration, out: &Out) -> String {
     let mut text = String::new();
     for damaged in &verified.damaged {
         text.push_str(&damage(damaged, out));

@@ -80,6 +80,12 @@ impl Report {
 
     /// The path has a line of its own: it is what people copy.
     pub fn text(&self, view: &View, width: Option<usize>) -> String {
+        let path = view.path.to_string_lossy();
+        format!("{}{}\n", self.line(view, width), plain(&path))
+    }
+
+    /// What came, without where it is.
+    pub fn line(&self, view: &View, width: Option<usize>) -> String {
         let mut what = match (self.offline, self.fetched, self.reused) {
             (true, ..) => "here, and no hub was asked".to_owned(),
             (_, 0, _) => "nothing to fetch".to_owned(),
@@ -92,8 +98,7 @@ impl Report {
         let name = listing::name(&self.model, &self.revision);
         let how = format!("{what}, {} in {}", count(view.files, "file"), duration(self.took));
         let breaks = width.is_some_and(|width| name.len() + 2 + how.len() > width);
-        let path = view.path.to_string_lossy();
-        format!("{name}:{}{how}\n{}\n", if breaks { "\n  " } else { " " }, plain(&path))
+        format!("{name}:{}{how}\n", if breaks { "\n  " } else { " " })
     }
 }
 
@@ -134,8 +139,12 @@ fn each<S: Serializer>(files: &&[PlannedFile], to: S) -> Result<S::Ok, S::Error>
     }))
 }
 
-/// What a pull would fetch, file by file and in all.
-pub fn plan(plan: &Plan, estimates: &[Estimate], room: Option<&Evicted>, out: &Out) {
+/// What a pull would fetch, for a program.
+pub fn plan_object<'p>(
+    plan: &'p Plan,
+    estimates: &[Estimate],
+    room: Option<&Evicted>,
+) -> impl Serialize + use<'p> {
     let estimate = |estimate: &Estimate| {
         json!({
             "path": estimate.path,
@@ -145,7 +154,7 @@ pub fn plan(plan: &Plan, estimates: &[Estimate], room: Option<&Evicted>, out: &O
             "new_disk_bytes": estimate.new_bytes,
         })
     };
-    let object = PlanObject {
+    PlanObject {
         model: &plan.model,
         revision: &plan.commit,
         files: &plan.files,
@@ -154,25 +163,27 @@ pub fn plan(plan: &Plan, estimates: &[Estimate], room: Option<&Evicted>, out: &O
         have_bytes: plan.have_bytes(),
         new_bytes: plan.new_bytes(),
         evicted: rm::names(room.map_or(&[], |room| &room.freed.gone)),
-    };
-    out.result(&object, || {
-        let mut table = Table::new(&["FILE", ">SIZE", ">TO FETCH"]);
-        for file in &plan.files {
-            let to_fetch = match state(&file.state, file.size) {
-                ("here", _) => "here".to_owned(),
-                (_, have) => size(file.size - have.min(file.size)),
-            };
-            table.row([file.path.to_string(), size(file.size), to_fetch]);
-        }
-        format!(
-            "{}{}: {} of {} to fetch\n",
-            table.render(out),
-            listing::name(&plan.model, &plan.commit),
-            size(plan.new_bytes()),
-            size(plan.total_bytes())
-        ) + &estimated(estimates, out)
-            + &room.map_or_else(String::new, |room| rm::lines(&room.freed, true, "evict"))
-    });
+    }
+}
+
+/// The same for a person: file by file and in all.
+pub fn plan_text(plan: &Plan, estimates: &[Estimate], room: Option<&Evicted>, out: &Out) -> String {
+    let mut table = Table::new(&["FILE", ">SIZE", ">TO FETCH"]);
+    for file in &plan.files {
+        let to_fetch = match state(&file.state, file.size) {
+            ("here", _) => "here".to_owned(),
+            (_, have) => size(file.size - have.min(file.size)),
+        };
+        table.row([file.path.to_string(), size(file.size), to_fetch]);
+    }
+    format!(
+        "{}{}: {} of {} to fetch\n",
+        table.render(out),
+        listing::name(&plan.model, &plan.commit),
+        size(plan.new_bytes()),
+        size(plan.total_bytes())
+    ) + &estimated(estimates, out)
+        + &room.map_or_else(String::new, |room| rm::lines(&room.freed, true, "evict"))
 }
 
 /// What variants would cost on this disk.
