@@ -82,6 +82,9 @@ struct Peer(IpAddr);
 /// For how long the hub may want to be left alone before clients are sent away until then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long the hub may say nothing: clients wait for 10 seconds.
+const STALL: Duration = Duration::from_secs(8);
+
 /// How many connections fetch one file from the hub: clients ask for several files at a time.
 const JOBS: usize = 4;
 
@@ -105,7 +108,8 @@ impl Server {
         listener.set_nonblocking(true).map_err(listen)?;
         // Nobody's token goes with what others ask for; and who is to wait for long is told so.
         let retry = Retry { patience: hub.retry.patience.min(PATIENCE), ..hub.retry };
-        let client = Client::new(Config { token: None, retry, ..hub.clone() })?;
+        let (answer, stall) = (hub.answer.min(STALL), hub.stall.min(STALL));
+        let client = Client::new(Config { token: None, retry, answer, stall, ..hub.clone() })?;
         let manager = ModelManager::with_store(store.clone(), hub)
             .map_err(|e| ServeError::Manager(Box::new(e)))?;
         let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();

@@ -44,8 +44,8 @@ pub struct Wanted {
     pub model: ModelId,
     /// The commit.
     pub commit: Revision,
-    /// The branch or tag that the commit was asked for by: it points to the revision then.
-    pub reference: Option<RefName>,
+    /// Branches and tags that stand for it: they point to the revision then.
+    pub references: Vec<RefName>,
     /// All files of the commit.
     pub tree: Arc<Vec<RemoteFile>>,
 }

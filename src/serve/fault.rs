@@ -48,12 +48,15 @@ impl Fault {
         Self { code: Some("RevisionNotFound"), ..fault }
     }
 
-    /// Not here, and nobody may be asked (RFC 9111 5.2.1.7 has this status for the like).
+    /// Not here, and nobody may be asked. No word that it does not exist, and none that clients try
+    /// again for: nothing would change.
     pub fn offline(what: &str) -> Self {
-        Self::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            format!("{what} is not here, and this mirror is offline"),
-        )
+        let message = format!("{what} is not here, and this mirror is offline");
+        Self::new(StatusCode::FAILED_DEPENDENCY, message)
+    }
+
+    pub fn is_offline(&self) -> bool {
+        self.status == StatusCode::FAILED_DEPENDENCY
     }
 
     /// A missing repository, or a private one; clients look at the code where the hub has none.

@@ -82,6 +82,11 @@ pub(super) struct Refs {
 }
 
 impl Refs {
+    /// A list without any would be taken for all there are.
+    pub fn are_unknown(&self) -> bool {
+        self.named.is_empty()
+    }
+
     pub fn to_json(&self) -> Value {
         let branches = self.named.iter().map(|(name, commit)| {
             json!({"name": name, "ref": format!("refs/heads/{name}"), "targetCommit": commit})

@@ -17,7 +17,7 @@ use super::origin::Place;
 use super::resolve;
 use super::route::{NoRoute, Route};
 use crate::error::HubError;
-use crate::hub::RemoteFile;
+use crate::hub::{Forwarded, RemoteFile};
 use crate::model::ModelId;
 
 /// How many entries a page of a listing has.
@@ -104,9 +104,8 @@ impl Question {
     async fn info(&self, model: &ModelId, revision: Option<&str>) -> Result<Response<Body>, Fault> {
         let place = self.place(model, revision.unwrap_or("main")).await?;
         if !place.is_local && !self.app.origin.is_offline() {
-            let asked = self.app.origin.client(&self.caller)?;
             let path = ["revision", place.commit.as_str()];
-            match asked.about(model, &path, self.query()).await {
+            match self.ask(model, &path).await {
                 Ok(said) => return Ok(json(&stripped(said.value), Some(&place))),
                 // What is known is better than nothing.
                 Err(e) if e.is_retryable() => {}
@@ -139,8 +138,7 @@ impl Question {
                 .into_iter()
                 .chain(under.split('/').filter(|segment| !segment.is_empty()))
                 .collect();
-            let asked = self.app.origin.client(&self.caller)?;
-            match asked.about(model, &path, self.query()).await {
+            match self.ask(model, &path).await {
                 Ok(said) => {
                     let next = said.next.map(|query| self.here(&query));
                     return Ok(paged(json(&stripped(said.value), Some(&place)), next));
@@ -210,13 +208,12 @@ impl Question {
         let error = if self.app.origin.is_offline() {
             HubError::Offline { url: format!("the list of branches of {model}") }
         } else {
-            let asked = self.app.origin.client(&self.caller)?;
-            match asked.about(model, &["refs"], self.query()).await {
+            match self.ask(model, &["refs"]).await {
                 Ok(said) => return Ok(json(&said.value, None)),
                 Err(error) => error,
             }
         };
-        let known = local.filter(|refs| refs.are_public);
+        let known = local.filter(|refs| refs.are_public && !refs.are_unknown());
         match known {
             Some(refs) if error.is_retryable() || self.app.origin.is_offline() => {
                 Ok(json(&refs.to_json(), None))
@@ -235,8 +232,7 @@ impl Question {
             }]);
             return Ok(json(&one, Some(&place)));
         }
-        let asked = self.app.origin.client(&self.caller)?;
-        let said = asked.about(model, &["commits", place.commit.as_str()], self.query()).await?;
+        let said = self.ask(model, &["commits", place.commit.as_str()]).await?;
         let next = said.next.map(|query| self.here(&query));
         Ok(paged(json(&said.value, Some(&place)), next))
     }
@@ -249,6 +245,11 @@ impl Question {
             app.origin.check_access(&app.store, &place, &file.path, &self.caller).await?;
         }
         Ok(json(&json!({}), None))
+    }
+
+    /// Asks the hub the same about a repository.
+    async fn ask(&self, model: &ModelId, path: &[&str]) -> Result<Forwarded, HubError> {
+        self.app.origin.about(&self.caller, model, path, self.query()).await
     }
 
     fn query(&self) -> Option<&str> {

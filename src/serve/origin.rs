@@ -1,7 +1,8 @@
 //! Where what the store does not know comes from: the hub, asked seldom, and what it said before.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 
@@ -10,7 +11,7 @@ use super::guard::Caller;
 use super::memo::Memo;
 use crate::digest::BlobHash;
 use crate::error::HubError;
-use crate::hub::{Client, Commit, RemoteFile, Token, inflow};
+use crate::hub::{Client, Commit, Forwarded, RemoteFile, Token, inflow};
 use crate::model::{FilePath, ModelId, ModelSpec, RefName, Revision};
 use crate::store::{Resolved, Store, listings};
 
@@ -20,6 +21,10 @@ const BRANCH: Duration = Duration::from_secs(60);
 const ACCESS: Duration = Duration::from_secs(5 * 60);
 /// For how long the list of a commit's files, which never changes, is kept in memory.
 const LIST: Duration = Duration::from_secs(60 * 60);
+/// For how long what is known is given at once after the hub could not be reached.
+const UNREACHED: Duration = Duration::from_secs(15);
+/// Of how many models names are kept in memory.
+const MODELS: usize = 4096;
 /// Clients wait 10 seconds for the head of an answer.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -29,8 +34,8 @@ pub(super) struct Place {
     pub model: ModelId,
     /// The commit; of local content, the first 40 digits of its revision.
     pub commit: Revision,
-    /// The branch or tag by which it was asked for.
-    pub reference: Option<RefName>,
+    /// The branches and tags that stood for it when the hub said so last.
+    pub references: Vec<RefName>,
     /// What the store has of it.
     pub here: Option<Resolved>,
     /// It was added here, and no hub knows it.
@@ -50,6 +55,30 @@ pub(super) struct Origin {
     access: Memo<(ModelId, Who), ()>,
     noted: Memo<(ModelId, bool), ()>,
     lists: Memo<(ModelId, Revision), Arc<Vec<RemoteFile>>>,
+    names: Names,
+    /// When the hub could not be reached last.
+    unreached: Mutex<Option<Instant>>,
+}
+
+/// What the hub said last that branches and tags stand for. Clients ask for `main` once, and for files
+/// by commit.
+#[derive(Debug, Default)]
+struct Names(Mutex<HashMap<ModelId, BTreeMap<RefName, Revision>>>);
+
+impl Names {
+    fn note(&self, model: &ModelId, name: &RefName, commit: &Revision) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MODELS && !known.contains_key(model) {
+            known.clear();
+        }
+        known.entry(model.clone()).or_default().insert(name.clone(), commit.clone());
+    }
+
+    fn of(&self, model: &ModelId, commit: &Revision) -> Vec<RefName> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = known.get(model).into_iter().flatten();
+        names.filter(|(_, at)| *at == commit).map(|(name, _)| name.clone()).collect()
+    }
 }
 
 impl Origin {
@@ -61,6 +90,8 @@ impl Origin {
             access: Memo::new(ACCESS, 4096),
             noted: Memo::new(ACCESS, 4096),
             lists: Memo::new(LIST, 16),
+            names: Names::default(),
+            unreached: Mutex::default(),
         }
     }
 
@@ -93,10 +124,10 @@ impl Origin {
         if let Some(here) = known.as_ref().filter(|here| here.is_local()) {
             return Ok(Place::local(here));
         }
-        let (store, model) = (store.clone(), model.clone());
+        let is_known = known.is_some() && is_public(store, model).await;
         if self.is_offline() {
             return match known {
-                Some(here) if is_public(&store, &model).await => Ok(Place::known(here, &name)),
+                Some(here) if is_known => Ok(Place::known(here, &name)),
                 Some(_) => Err(Fault::new(
                     StatusCode::FORBIDDEN,
                     format!("{model} is not known to be public, and this mirror is offline"),
@@ -104,32 +135,75 @@ impl Origin {
                 None => Err(Fault::offline(&format!("{model} at {revision}"))),
             };
         }
+        // What the hub said last is better than nothing, where it is nobody's secret.
+        let last = known.clone().filter(|_| is_known);
+        if let Some(here) = last.clone().filter(|_| self.is_unreached()) {
+            return Ok(Place::known(here, &name));
+        }
         let client = self.client(caller)?;
         let key = (model.clone(), revision.to_owned(), who(caller));
-        let asked =
-            patiently(self.commits.get(&key, async || client.commit(&model, revision).await));
-        let commit = match asked.await {
-            Ok(commit) => commit,
-            // What the hub said last is better than nothing, where it is nobody's secret.
-            Err(e) if e.is_retryable() => match known {
-                Some(here) if is_public(&store, &model).await => {
-                    return Ok(Place::known(here, &name));
-                }
-                _ => return Err(e.into()),
-            },
-            Err(e) => return Err(e.into()),
+        let ask = async || client.commit(model, revision).await;
+        let commit = match (self.heard(patiently(self.commits.get(&key, ask)).await), last) {
+            (Ok(commit), _) => commit,
+            (Err(e), Some(here)) if e.is_retryable() => return Ok(Place::known(here, &name)),
+            (Err(e), _) => return Err(e.into()),
         };
-        let by_name = !(revision.len() >= 4 && commit.sha.as_str().starts_with(revision));
-        let spec = ModelSpec { model: model.clone(), at: commit.sha.as_str().parse().ok() };
-        let here = blocking(move || find(&store, &spec)).await?;
+        let is_name = !(revision.len() >= 4 && commit.sha.as_str().starts_with(revision));
+        if is_name {
+            self.names.note(model, &name, &commit.sha);
+        }
+        let (of, at) = (store.clone(), (model.clone(), commit.sha.clone()));
+        let named = known.filter(|_| is_name).map(|known| known.revision);
+        let here = blocking(move || {
+            let spec = ModelSpec { model: at.0, at: at.1.as_str().parse().ok() };
+            let here = find(&of, &spec)?.filter(|here| here.revision == at.1);
+            if let Some(here) =
+                here.as_ref().filter(|here| is_name && named != Some(here.revision.clone()))
+            {
+                of.point(here, Some(&name))?;
+            }
+            Ok(here)
+        })
+        .await?;
         Ok(Place {
-            model,
-            here: here.filter(|here| here.revision == commit.sha),
+            model: model.clone(),
+            here,
+            references: self.names.of(model, &commit.sha),
             commit: commit.sha,
-            reference: by_name.then_some(name),
             is_local: false,
             is_public: commit.is_public,
         })
+    }
+
+    /// What the hub's API says about a repository. An error that is retryable comes soon.
+    pub async fn about(
+        &self,
+        caller: &Caller,
+        model: &ModelId,
+        path: &[&str],
+        query: Option<&str>,
+    ) -> Result<Forwarded, HubError> {
+        if self.is_unreached() {
+            return Err(slow());
+        }
+        let client = self.client.with_token(caller.token.clone())?;
+        self.heard(patiently(client.about(model, path, query)).await)
+    }
+
+    /// Notes when the hub cannot be reached.
+    fn heard<T>(&self, answer: Result<T, HubError>) -> Result<T, HubError> {
+        if let Err(HubError::Network { .. } | HubError::Stalled { .. } | HubError::Server { .. }) =
+            &answer
+        {
+            *self.unreached.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        answer
+    }
+
+    /// Whether the hub could not be reached a moment ago.
+    fn is_unreached(&self) -> bool {
+        let unreached = self.unreached.lock().unwrap_or_else(PoisonError::into_inner);
+        unreached.is_some_and(|when| when.elapsed() < UNREACHED)
     }
 
     /// Whether the caller may have the files of `place`: asked of the hub with `file`, unless the hub
@@ -202,7 +276,7 @@ impl Origin {
             origin.lists.get(&(model.clone(), commit.clone()), ask).await
         });
         match tokio::time::timeout(PATIENCE, asking).await {
-            Ok(Ok(Err(fault))) if fault.status == StatusCode::GATEWAY_TIMEOUT => Ok(None),
+            Ok(Ok(Err(fault))) if fault.is_offline() => Ok(None),
             Ok(Ok(done)) => done.map(Some),
             Ok(Err(e)) => Err(Fault::new(StatusCode::INTERNAL_SERVER_ERROR, e.to_string())),
             Err(_) => Err(slow().into()),
@@ -216,7 +290,7 @@ impl Place {
         Self {
             model: here.model.clone(),
             commit: digits.unwrap_or_else(|| here.revision.clone()),
-            reference: None,
+            references: Vec::new(),
             here: Some(here.clone()),
             is_local: true,
             is_public: None,
@@ -229,7 +303,7 @@ impl Place {
         Self {
             model: here.model.clone(),
             commit: here.revision.clone(),
-            reference: by_name.then(|| name.clone()),
+            references: by_name.then(|| name.clone()).into_iter().collect(),
             here: Some(here),
             is_local: false,
             is_public: Some(true),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_RANGE,
-    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, USER_AGENT,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{Method, Response, StatusCode};
 use bytes::Bytes;
@@ -74,12 +75,13 @@ pub(super) async fn file(
         return Ok(response);
     }
     let mut part = Part::of(&question.headers, size, &etag);
-    // Who has wrong bytes of it must not go on behind them.
-    if let Part::Bytes { range, rest: true } = &part
+    // Who may have wrong bytes of it must not complete it with what is right.
+    if let Part::Bytes { range, rest } = &part
         && range.start > 0
+        && range.end == size
         && app.inflow.was_wrong(&entry.file.upstream)
     {
-        part = Part::Whole;
+        part = if *rest && begins_anew(question) { Part::Whole } else { Part::Beyond };
     }
     let headers = response.headers_mut();
     let (range, whole) = match part {
@@ -112,6 +114,13 @@ pub(super) async fn file(
             .map_err(Fault::of_body)?;
     }
     Ok(response)
+}
+
+/// Whether the client takes a whole file in answer to a range for what it is. Others append it to
+/// what they have.
+fn begins_anew(question: &Question) -> bool {
+    let agent = question.headers.get(USER_AGENT).and_then(|value| value.to_str().ok());
+    agent.is_some_and(|agent| agent.contains("hf_hub/"))
 }
 
 async fn find(question: &Question, place: &Place, path: &FilePath) -> Result<Entry, Fault> {
@@ -168,7 +177,7 @@ async fn body(question: &Question, place: &Place, entry: Entry, span: Span) -> R
         client: app.origin.client(&question.caller)?,
         model: place.model.clone(),
         commit: place.commit.clone(),
-        reference: place.reference.clone(),
+        references: place.references.clone(),
         tree: question.files(place).await?,
     };
     let bytes = span.bytes.clone();

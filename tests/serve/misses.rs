@@ -70,11 +70,17 @@ fn nobody_has_a_whole_file_that_is_wrong() {
     assert_eq!((reply.status, reply.ended), (200, Ended::Cut));
     assert!(reply.body.len() < weights.len());
     // A client goes on behind what it has, and part of that is wrong: it is given all of it.
-    let range = format!("bytes={}-", reply.body.len());
+    let (from, last) = (reply.body.len(), weights.len() - 1);
+    let rest = format!("bytes={from}-");
+    let chunk = format!("bytes={from}-{last}");
+    let python = ("user-agent", "unknown/None; hf_hub/2.4.0; python/3.11");
     for _ in ["coming", "here"] {
-        let again = mirror.ask("GET", WEIGHTS, &[("range", &range)]);
+        let again = mirror.ask("GET", WEIGHTS, &[("range", &rest), python]);
         assert_eq!((again.status, again.ended), (200, Ended::Whole));
         assert!(again.body == weights);
+        // Others would append it to what they have.
+        assert_eq!(mirror.ask("GET", WEIGHTS, &[("range", &rest)]).status, 416);
+        assert_eq!(mirror.ask("GET", WEIGHTS, &[("range", &chunk)]).status, 416);
     }
     mirror.stop();
     crate::support::assert_whole(&bench.store());

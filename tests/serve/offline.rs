@@ -43,10 +43,10 @@ fn a_model_that_is_here_in_part_is_not_taken_for_whole() {
     assert_eq!(tree.as_array().unwrap().len(), 2);
     assert_eq!(mirror.get(CONFIG).status, 200);
     let missing = mirror.get(WEIGHTS);
-    assert!(missing.status == 429 || missing.status == 504, "{}", missing.head);
+    assert!(missing.status == 424, "{}", missing.head);
     let none = mirror.get("/org/name/resolve/main/none.bin");
     assert_eq!((none.status, none.header("x-error-code")), (404, Some("EntryNotFound")));
-    assert_eq!(mirror.get("/api/models/org/other").status, 504);
+    assert_eq!(mirror.get("/api/models/org/other").status, 424);
 }
 
 #[test]
@@ -97,4 +97,63 @@ fn a_branch_that_moved_leads_to_its_new_commit() {
     let main = store.resolve(&"org/name@main".parse().unwrap()).unwrap();
     assert_eq!(main.revision.as_str(), second);
     assert!(store.resolve(&format!("org/name@{first}").parse().unwrap()).is_ok());
+}
+
+#[test]
+fn a_branch_is_known_although_its_files_were_asked_for_by_commit() {
+    let bench = Bench::new();
+    let (_, commit, weights) = bench.model(MIB);
+    let by_commit = format!("/org/name/resolve/{commit}/weights.bin");
+    // As huggingface_hub does it.
+    let mirror = bench.serve();
+    assert_eq!(mirror.get("/api/models/org/name/revision/main").json()["sha"], commit);
+    assert!(mirror.get(&by_commit).body == weights);
+    mirror.stop();
+    let mirror = Mirror::start(bench.store(), bench.offline());
+    assert!(mirror.get(WEIGHTS).body == weights);
+    assert_eq!(mirror.get("/api/models/org/name/refs").json()["branches"][0]["name"], "main");
+}
+
+#[test]
+fn a_branch_is_learned_of_what_is_here_already() {
+    let bench = Bench::new();
+    let (repo, commit, weights) = bench.model(MIB);
+    let mirror = bench.serve();
+    assert!(mirror.get(&format!("/org/name/resolve/{commit}/weights.bin")).body == weights);
+    mirror.stop();
+    let offline = Mirror::start(bench.store(), bench.offline());
+    assert_eq!(offline.get("/api/models/org/name/refs").status, 424, "no list is not an empty one");
+    offline.stop();
+    repo.tag("v1", &commit);
+    let mirror = bench.serve();
+    assert_eq!(mirror.get("/api/models/org/name/revision/v1").status, 200);
+    mirror.stop();
+    let mirror = Mirror::start(bench.store(), bench.offline());
+    assert!(mirror.get("/org/name/resolve/v1/weights.bin").body == weights);
+}
+
+#[test]
+fn a_hub_that_cannot_be_reached_is_not_asked_again_at_once() {
+    let bench = Bench::new();
+    bench.model(MIB);
+    let mirror = bench.serve();
+    mirror.get(WEIGHTS);
+    mirror.stop();
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = bench.options();
+    options.hub.endpoint = format!("http://{}", gone.local_addr().unwrap());
+    // Every connection is taken, and never answered.
+    options.hub.answer = std::time::Duration::from_millis(200);
+    options.hub.retry.attempts = 1;
+    let mirror = Mirror::start(bench.store(), options);
+    assert_eq!(mirror.get(WEIGHTS).status, 200);
+    let asked = || {
+        gone.set_nonblocking(true).unwrap();
+        gone.incoming().take_while(Result::is_ok).count()
+    };
+    assert!(asked() > 0);
+    for path in [WEIGHTS, "/api/models/org/name", "/api/models/org/name/refs"] {
+        assert_eq!(mirror.get(path).status, 200, "{path}");
+    }
+    assert_eq!(asked(), 0);
 }

@@ -27,7 +27,8 @@ pub struct Reader {
     item: Arc<Item>,
     at: u64,
     end: u64,
-    given: bool,
+    /// Whether the client may have bytes of it: it was given some, or asks for what is behind them.
+    has_some: bool,
     /// Where bytes are read, and how often the file was begun anew by then.
     part: Option<(Arc<Part>, u64)>,
     /// The complete file.
@@ -45,7 +46,8 @@ impl Reader {
     pub(super) fn new(visit: Visit, item: Arc<Item>, bytes: Range<u64>) -> Self {
         let end = bytes.end.min(item.file.size);
         let visit = Some(visit);
-        Self { visit, item, at: bytes.start, end, given: false, part: None, complete: None }
+        let has_some = bytes.start > 0;
+        Self { visit, item, at: bytes.start, end, has_some, part: None, complete: None }
     }
 
     /// The next bytes; `None` behind the last one. Dropping the future loses nothing.
@@ -97,7 +99,7 @@ impl Reader {
     fn current(&mut self) -> Result<Option<Arc<Part>>, Shared<PullError>> {
         let (run, begun) = (&self.item.run, self.item.run.beginnings());
         if self.part.as_ref().is_none_or(|(_, of)| *of != begun) {
-            if self.part.is_some() && self.given {
+            if self.part.is_some() && self.has_some {
                 return Err(Arc::new(self.began_anew()));
             }
             self.part = run.part(0).map(|part| (part, begun));
@@ -179,7 +181,7 @@ impl Reader {
             return Err(Arc::new(PullError::Stopped { what: "a file became shorter".to_owned() }));
         }
         self.at += bytes.len() as u64;
-        self.given = true;
+        self.has_some = true;
         Ok(bytes)
     }
 }

@@ -102,7 +102,7 @@ impl Session {
     pub fn visit(self: &Arc<Self>, wanted: &Wanted) -> Visit {
         let mut state = self.state();
         state.visits += 1;
-        state.references.extend(wanted.reference.clone());
+        state.references.extend(wanted.references.iter().cloned());
         Visit(self.clone())
     }
 
