@@ -248,7 +248,11 @@ impl Origin {
     ) -> Result<(), Fault> {
         let note = async || {
             let (store, model) = (store.clone(), model.clone());
-            blocking(move || Ok(drop(listings::set_public(&store, &model, is_public)))).await
+            blocking(move || {
+                let _ = listings::set_public(&store, &model, is_public);
+                Ok(())
+            })
+            .await
         };
         self.noted.get(&(model.clone(), is_public), note).await
     }

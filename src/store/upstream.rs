@@ -47,14 +47,7 @@ impl Store {
             of_kind.map(|(_, size)| *size).collect()
         };
         let (lfs, git) = self.candidates(&sizes(true), &sizes(false))?;
-        progress.expect(0, lfs.iter().chain(&git).map(|candidate| candidate.size).sum());
-        let learned = Mutex::new(Vec::new());
-        self.learn_sha256(lfs, progress, &learned)?;
-        for candidate in &git {
-            learn_git(candidate, progress, &learned)?;
-        }
-        let learned = learned.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.remember(&learned)?;
+        let learned = self.learn(lfs, &git, progress)?;
         let open: HashSet<_> = open.iter().map(|(upstream, _)| *upstream).collect();
         found.extend(learned.into_iter().filter(|(upstream, _)| open.contains(upstream)));
         Ok(found)
@@ -88,13 +81,7 @@ impl Store {
             let candidate = Candidate { blob: *blob, size: *size, file };
             if *size > small { lfs.push(candidate) } else { git.push(candidate) }
         }
-        let learned = Mutex::new(Vec::new());
-        self.learn_sha256(lfs, progress, &learned)?;
-        for candidate in &git {
-            learn_git(candidate, progress, &learned)?;
-        }
-        let learned = learned.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.remember(&learned)?;
+        let learned = self.learn(lfs, &git, progress)?;
         known.extend(learned.into_iter().map(|(upstream, blob)| (blob, upstream)));
         Ok(known)
     }
@@ -193,6 +180,24 @@ impl Store {
             Ok(candidates)
         };
         Ok((open(lfs)?, open(git)?))
+    }
+
+    /// Computes what is not known, and keeps it.
+    fn learn(
+        &self,
+        lfs: Vec<Candidate>,
+        git: &[Candidate],
+        progress: &Progress,
+    ) -> Result<Vec<(Upstream, BlobHash)>> {
+        progress.expect(0, lfs.iter().chain(git).map(|candidate| candidate.size).sum());
+        let learned = Mutex::new(Vec::new());
+        self.learn_sha256(lfs, progress, &learned)?;
+        for candidate in git {
+            learn_git(candidate, progress, &learned)?;
+        }
+        let learned = learned.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.remember(&learned)?;
+        Ok(learned)
     }
 
     fn learn_sha256(

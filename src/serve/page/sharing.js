@@ -87,15 +87,23 @@ function commonLength(names) {
   return names[0].slice(0, length).search(/[^-/@._]*$/);
 }
 
+// A revision is said only of models that are there in several.
+function labels(members) {
+  const models = members.map(({ name }) => name.split('@')[0]);
+  const isOne = (model) => models.indexOf(model) === models.lastIndexOf(model);
+  return members.map(({ name }, index) => (isOne(models[index]) ? models[index] : name));
+}
+
 function rows({ members, equal }) {
-  const common = commonLength(members.map(({ name }) => name));
-  const end = (name) => el('bdi', {}, name.slice(common));
-  const columns = members.map(({ name }) => heading({ title: name }, el('span', {}, end(name))));
+  const labelled = labels(members);
+  const common = commonLength(labelled);
+  const end = (index) => el('bdi', {}, labelled[index].slice(common));
+  const columns = members.map(({ name }, index) => heading({ title: name }, el('span', {}, end(index))));
   const head = el('tr', {}, el('td'), ...columns, heading({ class: 'num' }, 'Size'), heading({ class: 'num' }, 'Exclusive'));
   const body = members.map(({ name, bytes, exclusive }, row) => {
-    const start = el('span', { class: 'common' }, name.slice(0, common));
+    const start = el('span', { class: 'common' }, labelled[row].slice(0, common));
     const cells = members.map((_, column) => cell(members, equal[row][column], row, column));
-    const title = el('th', { scope: 'row', title: name }, start, end(name));
+    const title = el('th', { scope: 'row', title: name }, start, end(row));
     return el('tr', { 'data-member': name }, title, ...cells, bytesCell(bytes), bytesCell(exclusive));
   });
   return [el('thead', {}, head), el('tbody', {}, ...body)];

@@ -10,7 +10,7 @@ import { state, watch } from './state.js';
 const bar = progressBar('Verifying');
 const facts = el('p', { class: 'facts' });
 byId('verify-progress').append(bar.node, facts);
-let wasRunning = false;
+let before = null;
 
 function render() {
   const { running, checked_bytes, total_bytes, checked_files, damaged, ...more } = state.verify;
@@ -25,8 +25,10 @@ function render() {
   node.dataset.damaged = damaged.length;
   const checked = `${count(checked_files, 'file')}, ${size(checked_bytes)}`;
   renew(node, running ? { damaged } : { damaged, checked, ...more }, result);
-  if (wasRunning && !running) announce(node.textContent);
-  wasRunning = running;
+  // One may begin and end between two events, so what is told is that there is news.
+  const now = JSON.stringify(state.verify);
+  if (before !== null && !running && now !== before) announce(node.textContent);
+  before = now;
 }
 
 function result({ damaged, checked, finished, error }) {
