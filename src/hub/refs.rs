@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Client;
 use super::answer::Asked;
 use super::json::strange;
-use super::repo::{quote, shown};
+use super::repo::{RepoKind, quote, shown};
 use crate::error::HubError;
 use crate::model::{ModelId, RefName, Revision};
 
@@ -75,8 +75,10 @@ impl Client {
             return Err(HubError::RevisionNotFound { model: model.clone(), revision });
         }
         // Without `expand` the answer lists every file, and a repository may have a million.
-        let fields = "expand=sha&expand=private&expand=gated";
-        let tail = format!("/revision/{}?{fields}", quote(revision));
+        // A space is never gated, and the hub refuses to be asked whether it is.
+        let is_space = RepoKind::of(model) == RepoKind::Space;
+        let gated = if is_space { "" } else { "&expand=gated" };
+        let tail = format!("/revision/{}?expand=sha&expand=private{gated}", quote(revision));
         let url = self.address().api(model, &tail)?;
         let asked = Asked { model: Some(model), revision: Some(revision), path: None };
         let info: Info = match self.json(&url, asked).await {
@@ -91,8 +93,8 @@ impl Client {
         if revision.parse::<Revision>().is_ok_and(|asked| asked != sha) {
             return Err(strange(&url, format!("commit {sha} instead of the one asked for")));
         }
-        let is_public =
-            info.private.zip(info.gated).map(|(private, gated)| !private && gated == false);
+        let gated = info.gated.or(is_space.then_some(false.into()));
+        let is_public = info.private.zip(gated).map(|(private, gated)| !private && gated == false);
         Ok(Commit { sha, is_public })
     }
 

@@ -97,3 +97,21 @@ async fn a_hub_that_moved_is_followed_without_the_token() {
         "a token that was not sent is not to blame: {error}"
     );
 }
+
+#[tokio::test]
+async fn who_may_have_a_repository_is_asked_in_words_that_the_hub_knows() {
+    let hub = Hub::start();
+    let client = client(&hub);
+    for (kind, name, asks) in [
+        (Kind::Model, "org/name", true),
+        (Kind::Dataset, "datasets/org/name", true),
+        (Kind::Space, "spaces/org/name", false),
+    ] {
+        hub.repo(kind, "org/name").commit(&[Entry::git("a", "b")]);
+        let commit = client.commit(&name.parse().unwrap(), "main").await.unwrap();
+        assert_eq!(commit.is_public, Some(true), "{name}");
+        // A space's description has no such field, and the hub refuses a request for it.
+        let last = hub.log().pop().unwrap();
+        assert_eq!(last.query.contains("expand=gated"), asks, "{name}");
+    }
+}
