@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::fs::{Advice, fadvise, sendfile};
+use rustix::fs::sendfile;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep};
@@ -19,8 +19,6 @@ use super::sendable;
 const LARGE: usize = 16 << 10;
 /// How much is sent at a time: others have their turn then.
 const CHUNK: usize = 1 << 20;
-/// How far the disk is asked to read ahead.
-const AHEAD: u64 = 8 << 20;
 /// How long a client may take nothing of what it asked for.
 const STALL: Duration = Duration::from_secs(120);
 
@@ -78,11 +76,6 @@ impl Socket {
         offset: u64,
         len: usize,
     ) -> Poll<io::Result<usize>> {
-        // The disk reads what comes next while this is on its way.
-        if offset.is_multiple_of(AHEAD / 2) || offset == 0 {
-            let ahead = std::num::NonZeroU64::new(AHEAD);
-            let _ = fadvise(file, offset, ahead, Advice::WillNeed);
-        }
         loop {
             ready!(self.stream.poll_write_ready(cx))?;
             let (to, mut at) = (self.stream.as_fd(), offset);
