@@ -21,14 +21,17 @@ pub(crate) use write::Writer;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use redb::backends::InMemoryBackend;
 use redb::{ConcurrencyMode, Database, ReadOnlyDatabase, ReadableDatabase, StorageBackend};
 
+use super::layout::INDEX;
 use crate::error::{FsError, StoreError};
-use crate::fs::File;
-use backend::IndexFile;
+use crate::fs::{Dir, File, Open};
+use backend::{Health, IndexFile};
 
 /// redb's page cache. Its own default, 1 GiB, would break the promise of a small process.
 const CACHE: usize = 16 << 20;
@@ -38,8 +41,17 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An opened index.
 pub(crate) struct Index {
-    db: Db,
+    opened: RwLock<Arc<Opened>>,
+    /// An operation failed: whoever comes next opens it anew, if that can help.
+    failed: AtomicBool,
+    /// Where its file is, when it can be opened anew.
+    dir: Option<Dir>,
     path: PathBuf,
+}
+
+struct Opened {
+    db: Db,
+    health: Arc<Health>,
 }
 
 enum Db {
@@ -64,35 +76,39 @@ type Result<T> = std::result::Result<T, IndexError>;
 impl Index {
     /// Makes an index in `file`, which must be empty, or opens the one that is there.
     pub fn create(file: &File) -> std::result::Result<Self, StoreError> {
-        let made = Self::open_write_db(file)
-            .and_then(|db| {
-                let mut writer = Writer::new(db.begin_write()?);
-                writer.make_tables()?;
-                writer.commit()?;
-                Ok(db)
-            })
-            .map_err(|e| store_error(file.path().into(), e))?;
-        Ok(Self { db: Db::Write(made), path: file.path().into() })
+        let make = || {
+            let (file, health) = IndexFile::new(file)?;
+            let db = builder().create_with_backend(file)?;
+            let mut writer = Writer::new(db.begin_write()?);
+            writer.make_tables()?;
+            writer.commit()?;
+            Ok(Opened { db: Db::Write(db), health })
+        };
+        Ok(Self::new(make().map_err(|e| store_error(file.path().into(), e))?, None, file))
     }
 
-    /// Opens for reading and writing, repairing what a killed writer left.
-    pub fn open_write(file: &File) -> std::result::Result<Self, StoreError> {
-        refuse_empty(file)?;
-        let db = Self::open_write_db(file).map_err(|e| store_error(file.path().into(), e))?;
-        Ok(Self { db: Db::Write(db), path: file.path().into() })
+    /// Opens for reading and writing, repairing what a killed writer left. With the directory in which
+    /// the file is, an index that met a full disk is opened anew when it is used again.
+    pub fn open_write(file: &File, dir: Option<Dir>) -> std::result::Result<Self, StoreError> {
+        Ok(Self::new(open_write(file)?, dir, file))
     }
 
-    fn open_write_db(file: &File) -> Result<Database> {
-        Ok(builder().create_with_backend(IndexFile::new(file)?)?)
+    fn new(opened: Opened, dir: Option<Dir>, file: &File) -> Self {
+        let opened = RwLock::new(Arc::new(opened));
+        Self { opened, failed: AtomicBool::new(false), dir, path: file.path().into() }
     }
 
     /// Opens for reading. `None` when a killed writer's traces must be repaired by a writable
     /// open first.
     pub fn open_read(file: &File) -> std::result::Result<Option<Self>, StoreError> {
         refuse_empty(file)?;
-        let open = || Ok(builder().open_read_only_with_backend(IndexFile::new(file)?)?);
+        let open = || {
+            let (file, health) = IndexFile::new(file)?;
+            let db = Db::Read(builder().open_read_only_with_backend(file)?);
+            Ok(Opened { db, health })
+        };
         match open() {
-            Ok(db) => Ok(Some(Self { db: Db::Read(db), path: file.path().into() })),
+            Ok(opened) => Ok(Some(Self::new(opened, None, file))),
             Err(IndexError(redb::Error::RepairAborted)) => Ok(None),
             Err(e) => Err(store_error(file.path().into(), e)),
         }
@@ -107,12 +123,30 @@ impl Index {
             backend.write(0, &bytes)?;
             Ok(redb::Builder::new().set_cache_size(CACHE).create_with_backend(backend)?)
         };
-        let db = open().map_err(|e| store_error(file.path().into(), e))?;
-        Ok(Self { db: Db::Copy(db), path: file.path().into() })
+        let db = Db::Copy(open().map_err(|e| store_error(file.path().into(), e))?);
+        Ok(Self::new(Opened { db, health: Arc::default() }, None, file))
     }
 
     pub fn is_writable(&self) -> bool {
-        matches!(self.db, Db::Write(_))
+        let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(opened.db, Db::Write(_))
+    }
+
+    /// The index, opened anew after the disk was full: redb does nothing more after a write that
+    /// failed, and a process that serves for weeks outlives that.
+    fn usable(&self) -> std::result::Result<Arc<Opened>, StoreError> {
+        if !self.failed.load(Ordering::Acquire) {
+            return Ok(self.opened.read().unwrap_or_else(PoisonError::into_inner).clone());
+        }
+        let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(dir) = &self.dir
+            && self.failed.load(Ordering::Acquire)
+            && opened.health.is_only_full()
+        {
+            *opened = Arc::new(open_write(&dir.open_file(INDEX, Open::Write)?)?);
+        }
+        self.failed.store(false, Ordering::Release);
+        Ok(opened.clone())
     }
 
     /// Runs `read` on one snapshot.
@@ -120,8 +154,9 @@ impl Index {
         &self,
         read: impl FnOnce(&Reader) -> Result<T>,
     ) -> std::result::Result<T, StoreError> {
+        let opened = self.usable()?;
         let begin = || {
-            Ok(Reader::new(match &self.db {
+            Ok(Reader::new(match &opened.db {
                 Db::Write(db) | Db::Copy(db) => db.begin_read()?,
                 Db::Read(db) => db.begin_read()?,
             }))
@@ -134,7 +169,8 @@ impl Index {
     ///
     /// redb's own wait has no limit, so this one asks again and again.
     pub fn begin_write(&self) -> std::result::Result<Writer, StoreError> {
-        let Db::Write(db) = &self.db else {
+        let opened = self.usable()?;
+        let Db::Write(db) = &opened.db else {
             return Err(StoreError::ReadOnly { path: self.path.clone() });
         };
         let began = Instant::now();
@@ -154,9 +190,23 @@ impl Index {
         }
     }
 
+    /// What an error of this index means to its user.
     pub fn error(&self, error: IndexError) -> StoreError {
+        if let IndexError(redb::Error::Io(_) | redb::Error::PreviousIo) = &error {
+            self.failed.store(true, Ordering::Release);
+        }
         store_error(self.path.clone(), error)
     }
+}
+
+fn open_write(file: &File) -> std::result::Result<Opened, StoreError> {
+    refuse_empty(file)?;
+    let open = || {
+        let (file, health) = IndexFile::new(file)?;
+        let db = Db::Write(builder().create_with_backend(file)?);
+        Ok(Opened { db, health })
+    };
+    open().map_err(|e| store_error(file.path().into(), e))
 }
 
 fn builder() -> redb::Builder {

@@ -116,7 +116,7 @@ impl Layout {
             })
         };
         if access == Access::Write {
-            return Index::open_write(&open(Open::Write)?);
+            return Index::open_write(&open(Open::Write)?, Some(self.root.clone()));
         }
         if let Some(index) = Index::open_read(&open(Open::Read)?)? {
             return Ok(index);
@@ -124,7 +124,7 @@ impl Layout {
         // A killed writer's traces: a writable open repairs them, or, where nothing can be
         // written, a repaired copy in memory answers.
         match open(Open::Write) {
-            Ok(file) => Index::open_write(&file),
+            Ok(file) => Index::open_write(&file, Some(self.root.clone())),
             Err(StoreError::ReadOnly { .. }) => Index::open_copy(&open(Open::Read)?),
             Err(e) => Err(e),
         }

@@ -4,28 +4,63 @@
 use std::fmt;
 use std::io;
 use std::ops::Bound;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use redb::backends::FileBackend;
 use redb::{BackendError, StorageBackend};
+use rustix::io::Errno;
 
 use super::{IndexError, PATIENCE};
 use crate::error::FsError;
 use crate::fs::{File, LockKind};
 
-pub(super) enum IndexFile {
+pub(super) struct IndexFile {
+    file: Raw,
+    health: Arc<Health>,
+}
+
+enum Raw {
     /// The operating system's file: redb's own backend knows its byte range locks.
     System(FileBackend),
     /// A simulated file, with range locks of its own.
     Simulated(File),
 }
 
-impl IndexFile {
-    pub fn new(file: &File) -> Result<Self, IndexError> {
-        match file.os_file().map_err(FsError::into_io)? {
-            Some(file) => Ok(Self::System(FileBackend::new(file)?)),
-            None => Ok(Self::Simulated(file.clone())),
+/// What became of the operations on a file. redb does nothing more with one after the first failure.
+#[derive(Debug, Default)]
+pub(super) struct Health(AtomicU8);
+
+const WELL: u8 = 0;
+const FULL: u8 = 1;
+const LOST: u8 = 2;
+
+impl Health {
+    /// Whether nothing failed but writes that the disk had no room for: what the file has is what was
+    /// written and synced, so it can be opened anew. After a sync that failed nobody knows that.
+    pub fn is_only_full(&self) -> bool {
+        self.0.load(Ordering::Acquire) == FULL
+    }
+
+    fn note<T>(&self, done: io::Result<T>, can_be_full: bool) -> io::Result<T> {
+        if let Err(error) = &done {
+            let full = [Errno::NOSPC, Errno::DQUOT].map(|full| Some(full.raw_os_error()));
+            let is_full = can_be_full && full.contains(&error.raw_os_error());
+            self.0.fetch_max(if is_full { FULL } else { LOST }, Ordering::AcqRel);
         }
+        done
+    }
+}
+
+impl IndexFile {
+    pub fn new(file: &File) -> Result<(Self, Arc<Health>), IndexError> {
+        let file = match file.os_file().map_err(FsError::into_io)? {
+            Some(file) => Raw::System(FileBackend::new(file)?),
+            None => Raw::Simulated(file.clone()),
+        };
+        let health = Arc::new(Health(WELL.into()));
+        Ok((Self { file, health: health.clone() }, health))
     }
 }
 
@@ -51,54 +86,59 @@ fn wait(mut ask: impl FnMut() -> Result<bool, BackendError>) -> Result<(), Backe
 
 impl StorageBackend for IndexFile {
     fn len(&self) -> io::Result<u64> {
-        match self {
-            Self::System(file) => file.len(),
-            Self::Simulated(file) => Ok(file.stat().map_err(FsError::into_io)?.size),
-        }
+        let done = match &self.file {
+            Raw::System(file) => file.len(),
+            Raw::Simulated(file) => Ok(file.stat().map_err(FsError::into_io)?.size),
+        };
+        self.health.note(done, false)
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        match self {
-            Self::System(file) => file.read(offset, out),
-            Self::Simulated(file) => {
+        let done = match &self.file {
+            Raw::System(file) => file.read(offset, out),
+            Raw::Simulated(file) => {
                 let n = file.read_at(out, offset).map_err(FsError::into_io)?;
                 if n == out.len() { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
             }
-        }
+        };
+        self.health.note(done, false)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        match self {
-            Self::System(file) => file.set_len(len),
-            Self::Simulated(file) => file.set_len(len).map_err(FsError::into_io),
-        }
+        let done = match &self.file {
+            Raw::System(file) => file.set_len(len),
+            Raw::Simulated(file) => file.set_len(len).map_err(FsError::into_io),
+        };
+        self.health.note(done, true)
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        match self {
-            Self::System(file) => file.sync_data(),
-            Self::Simulated(file) => file.sync().map_err(FsError::into_io),
-        }
+        let done = match &self.file {
+            Raw::System(file) => file.sync_data(),
+            Raw::Simulated(file) => file.sync().map_err(FsError::into_io),
+        };
+        self.health.note(done, false)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        match self {
-            Self::System(file) => file.write(offset, data),
-            Self::Simulated(file) => file.write_at(data, offset).map_err(FsError::into_io),
-        }
+        let done = match &self.file {
+            Raw::System(file) => file.write(offset, data),
+            Raw::Simulated(file) => file.write_at(data, offset).map_err(FsError::into_io),
+        };
+        self.health.note(done, true)
     }
 
     fn close(&self) -> io::Result<()> {
-        match self {
-            Self::System(file) => file.close(),
-            Self::Simulated(file) => simulated::close(file),
+        match &self.file {
+            Raw::System(file) => file.close(),
+            Raw::Simulated(file) => simulated::close(file),
         }
     }
 
     fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        match self {
-            Self::System(file) => file.try_lock_range(start, end),
-            Self::Simulated(file) => simulated::lock(file, start, end, Some(LockKind::Exclusive)),
+        match &self.file {
+            Raw::System(file) => file.try_lock_range(start, end),
+            Raw::Simulated(file) => simulated::lock(file, start, end, Some(LockKind::Exclusive)),
         }
     }
 
@@ -107,9 +147,9 @@ impl StorageBackend for IndexFile {
         start: Bound<u64>,
         end: Bound<u64>,
     ) -> Result<bool, BackendError> {
-        match self {
-            Self::System(file) => file.try_lock_shared_range(start, end),
-            Self::Simulated(file) => simulated::lock(file, start, end, Some(LockKind::Shared)),
+        match &self.file {
+            Raw::System(file) => file.try_lock_shared_range(start, end),
+            Raw::Simulated(file) => simulated::lock(file, start, end, Some(LockKind::Shared)),
         }
     }
 
@@ -122,16 +162,16 @@ impl StorageBackend for IndexFile {
     }
 
     fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        match self {
-            Self::System(file) => file.unlock_range(start, end),
-            Self::Simulated(file) => simulated::lock(file, start, end, None).map(drop),
+        match &self.file {
+            Raw::System(file) => file.unlock_range(start, end),
+            Raw::Simulated(file) => simulated::lock(file, start, end, None).map(drop),
         }
     }
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
-        match self {
-            Self::System(file) => file.query_lock_range(start, end),
-            Self::Simulated(file) => simulated::query(file, start, end),
+        match &self.file {
+            Raw::System(file) => file.query_lock_range(start, end),
+            Raw::Simulated(file) => simulated::query(file, start, end),
         }
     }
 }

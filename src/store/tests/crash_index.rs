@@ -8,7 +8,7 @@ use std::path::Path;
 use super::check::Expect;
 use super::torture::{Doing, Scenario};
 use super::world::{self, world};
-use crate::fs::sim::SimDisk;
+use crate::fs::sim::{Fault, Plan, SimDisk};
 use crate::progress::Progress;
 use crate::store::{Store, Take};
 use crate::verify::{Level, verify};
@@ -68,6 +68,32 @@ fn a_new_index_replaces_the_old_one_whole() {
         reads: true,
     }
     .run();
+}
+
+#[test]
+fn a_store_that_met_a_full_disk_works_on_when_there_is_room() {
+    let (a, b) = (world::a(), world::b());
+    let before = world(&[&a, &b], |store| a.add(store, Take::Auto).unwrap());
+    let mut at = 0;
+    loop {
+        let disk = before.fork();
+        let store = world::open(&disk.process()).unwrap();
+        disk.arm(Plan::mutation(at, Fault::Enospc));
+        let first = b.add(&store, Take::Auto);
+        if !disk.fired() {
+            first.unwrap();
+            return;
+        }
+        // The same process goes on.
+        assert!(a.resolve(&store).is_some(), "{at}: {:?}", store.list());
+        b.add(&store, Take::Auto).unwrap_or_else(|e| panic!("{at}: after {first:?}: {e}"));
+        a.remove(&store).unwrap();
+        assert_eq!(store.fsck().unwrap().problems, [], "{at}");
+        drop(store);
+        let store = world::open(&disk.process()).unwrap();
+        assert!(a.resolve(&store).is_none() && b.resolve(&store).is_some(), "{at}");
+        at += 1;
+    }
 }
 
 #[test]
