@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderValue, LOCATION, RANGE};
+use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RANGE};
 use reqwest::{Response, StatusCode, Url, redirect};
 use tokio::time::timeout;
 
@@ -55,6 +55,15 @@ pub(super) struct Answer {
     pub response: Response,
     /// Whether the token was sent, if there is one.
     authorized: bool,
+}
+
+/// How something is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asking<'a> {
+    /// All of it, or these bytes.
+    Bytes(Option<&'a Range<u64>>),
+    /// With a form, as `application/x-www-form-urlencoded`.
+    With(&'a str),
 }
 
 /// How a request ended that was to stay at the hub.
@@ -166,7 +175,7 @@ impl Client {
     pub(super) async fn ask_hub(
         &self,
         start: Url,
-        range: Option<&Range<u64>>,
+        asking: Asking<'_>,
     ) -> Result<Arrival, HubError> {
         let mut trail = Trail::new(start);
         loop {
@@ -174,7 +183,7 @@ impl Client {
             if !self.inner.endpoint.owns(&here) {
                 return Ok(Arrival::Left(here));
             }
-            let response = self.request(&here, range, true).await?;
+            let response = self.request(&here, asking, true).await?;
             if !redirects(response.status()) {
                 return Ok(Arrival::Answer(Answer { url: here, response, authorized: true }));
             }
@@ -193,7 +202,7 @@ impl Client {
         let mut trail = Trail::new(start);
         loop {
             let Some(here) = trail.here().cloned() else { return Err(self.lost()) };
-            let response = self.request(&here, range, false).await?;
+            let response = self.request(&here, Asking::Bytes(range), false).await?;
             if !redirects(response.status()) {
                 return Ok(Answer { url: here, response, authorized: false });
             }
@@ -226,18 +235,26 @@ impl Client {
     async fn request(
         &self,
         url: &Url,
-        range: Option<&Range<u64>>,
+        asking: Asking<'_>,
         authorized: bool,
     ) -> Result<Response, HubError> {
         let config = &self.inner.config;
         if config.offline {
             return Err(HubError::Offline { url: shown(url) });
         }
-        let mut request = self.inner.http.get(url.clone()).header(ACCEPT_ENCODING, "identity");
-        if let Some(range) = range {
-            let last = range.end.saturating_sub(1);
-            request = request.header(RANGE, format!("bytes={}-{last}", range.start));
-        }
+        let http = &self.inner.http;
+        let mut request = match asking {
+            Asking::Bytes(None) => http.get(url.clone()),
+            Asking::Bytes(Some(range)) => {
+                let last = range.end.saturating_sub(1);
+                http.get(url.clone()).header(RANGE, format!("bytes={}-{last}", range.start))
+            }
+            Asking::With(form) => {
+                let kind = "application/x-www-form-urlencoded";
+                http.post(url.clone()).header(CONTENT_TYPE, kind).body(form.to_owned())
+            }
+        };
+        request = request.header(ACCEPT_ENCODING, "identity");
         if let Some(bearer) = self.inner.bearer.as_ref().filter(|_| authorized) {
             request = request.header(AUTHORIZATION, bearer.clone());
         }

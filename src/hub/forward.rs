@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Client;
 use super::answer::Asked;
-use super::client::{Answer, Arrival};
+use super::client::{Answer, Arrival, Asking};
 use super::json::Page;
 use super::repo::{quote, shown};
 use crate::error::HubError;
@@ -48,6 +48,26 @@ impl Client {
         Ok(self.json::<Value>(&url, asked).await?.into())
     }
 
+    /// What the hub's API says of some paths of a commit, with all that it knows: of each the commit that
+    /// changed it last, and what was found when it was looked through for malware.
+    ///
+    /// # Errors
+    /// What the hub and the network do.
+    pub async fn about_paths(
+        &self,
+        model: &ModelId,
+        commit: &Revision,
+        paths: &[String],
+    ) -> Result<Vec<Value>, HubError> {
+        let mut tail = "/paths-info/".to_owned();
+        tail.extend(quote(commit.as_str()));
+        let url = self.address().api(model, &tail)?;
+        let form = paths.iter().map(|path| format!("paths={}&", quote(path).collect::<String>()));
+        let form = form.chain(["expand=True".to_owned()]).collect::<String>();
+        let asked = Asked { model: Some(model), revision: Some(commit.as_str()), path: None };
+        Ok(self.json_by(&url, Asking::With(&form), asked).await?.value)
+    }
+
     /// What the hub's API says of the token's owner.
     ///
     /// # Errors
@@ -76,7 +96,7 @@ impl Client {
         let asked = Asked { model: Some(model), revision: Some(commit.as_str()), path: Some(path) };
         let mut failures = 0;
         loop {
-            let error = match self.ask_hub(url.clone(), Some(&(0..1))).await {
+            let error = match self.ask_hub(url.clone(), Asking::Bytes(Some(&(0..1)))).await {
                 // Where the bytes are need not be known.
                 Ok(Arrival::Left(_)) => return Ok(()),
                 Ok(Arrival::Answer(answer)) if is_granted(&answer) => return Ok(()),

@@ -7,7 +7,7 @@ use tokio::time::{sleep, timeout};
 
 use super::Client;
 use super::answer::{Asked, encoding, is_html};
-use super::client::{Answer, Arrival, broken};
+use super::client::{Answer, Arrival, Asking, broken};
 use super::repo::shown;
 use crate::error::HubError;
 
@@ -28,9 +28,19 @@ impl Client {
         url: &Url,
         asked: Asked<'_>,
     ) -> Result<Page<T>, HubError> {
+        self.json_by(url, Asking::Bytes(None), asked).await
+    }
+
+    /// The same by a request of any kind.
+    pub(super) async fn json_by<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        asking: Asking<'_>,
+        asked: Asked<'_>,
+    ) -> Result<Page<T>, HubError> {
         let mut failures = 0;
         loop {
-            let error = match self.json_once(url, asked).await {
+            let error = match self.json_once(url, asking, asked).await {
                 Ok(page) => return Ok(page),
                 Err(error) => error,
             };
@@ -43,9 +53,10 @@ impl Client {
     async fn json_once<T: DeserializeOwned>(
         &self,
         url: &Url,
+        asking: Asking<'_>,
         asked: Asked<'_>,
     ) -> Result<Page<T>, HubError> {
-        let answer = match self.ask_hub(url.clone(), None).await? {
+        let answer = match self.ask_hub(url.clone(), asking).await? {
             Arrival::Answer(answer) => answer,
             // A hub may have moved; without the token, its new place says what is public.
             Arrival::Left(url) => self.ask_elsewhere(url, None).await?,

@@ -11,7 +11,7 @@ use reqwest::{Response, Url};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::{Asked, busy};
-use super::client::{Answer, Arrival, broken};
+use super::client::{Answer, Arrival, Asking, broken};
 use super::links::{Slot, Way, forget};
 use super::repo::shown;
 use super::{Client, RemoteFile};
@@ -249,7 +249,7 @@ impl Client {
             // The hub gives the bytes itself: nobody need wait for another's answer.
             Way::Direct => drop(way),
             Way::Unknown => {
-                return Ok(match self.ask_hub(start.clone(), range).await? {
+                return Ok(match self.ask_hub(start.clone(), Asking::Bytes(range)).await? {
                     Arrival::Left(link) => {
                         *way = Way::Via(link.clone());
                         Step::Via { link, fresh: true }
@@ -263,7 +263,7 @@ impl Client {
                 });
             }
         }
-        Ok(match self.ask_hub(start.clone(), range).await? {
+        Ok(match self.ask_hub(start.clone(), Asking::Bytes(range)).await? {
             Arrival::Answer(answer) => Step::Answer(answer),
             Arrival::Left(link) => {
                 *slot.lock().await = Way::Via(link.clone());
