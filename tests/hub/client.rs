@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -47,6 +48,9 @@ impl Reply {
     }
 }
 
+/// Who hears nothing for so long fails, and does not wait for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -57,7 +61,9 @@ impl Client {
     pub fn new(url: &str) -> Self {
         let host = url.strip_prefix("http://").unwrap();
         let host = host.split('/').next().unwrap();
-        Self { stream: TcpStream::connect(host).unwrap(), buffer: Vec::new() }
+        let stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { stream, buffer: Vec::new() }
     }
 
     pub fn write(&mut self, bytes: &str) {

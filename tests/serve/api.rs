@@ -9,12 +9,13 @@ mod space;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::{Value, json};
 use tonnage::serve::{Options, Tokens};
 use tonnage::store::Store;
 
-use crate::bench::{Bench, MIB, Mirror, WEIGHTS};
+use crate::bench::{Bench, MIB, Mirror, PATIENCE, WEIGHTS};
 use crate::client::{Client, Reply, bytes};
 use crate::hub::{At, Fault, FaultHandle, On, What};
 use crate::support::{add, in_mode, resolve, view, write_tree};
@@ -61,7 +62,7 @@ impl Mirror {
         self.send(&mut client, "GET", &format!("{BASE}/events"), &[]);
         let head = client.reply("HEAD");
         assert_eq!(head.header("content-type"), Some("text/event-stream"), "{}", head.head);
-        Events { client, text: String::new() }
+        Events { client, text: String::new(), last: Instant::now() }
     }
 }
 
@@ -78,6 +79,8 @@ fn is_problem(reply: &Reply, status: u16, kind: &str) {
 struct Events {
     client: Client,
     text: String,
+    /// When something was told last.
+    last: Instant,
 }
 
 impl Events {
@@ -96,7 +99,12 @@ impl Events {
             if chunk.is_empty() {
                 return None;
             }
-            self.text += std::str::from_utf8(&chunk).unwrap();
+            // Something comes now and then although nothing happens.
+            assert!(self.last.elapsed() < PATIENCE, "nothing happens");
+            if chunk != b":\n\n" {
+                self.last = Instant::now();
+                self.text += std::str::from_utf8(&chunk).unwrap();
+            }
         }
     }
 
@@ -113,11 +121,13 @@ impl Events {
 
     /// The first event of this name that is as wanted.
     fn until(&mut self, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let began = Instant::now();
         loop {
             let (event, data) = self.next().unwrap();
             if event == name && wanted(&data) {
                 return data;
             }
+            assert!(began.elapsed() < PATIENCE, "no {name} as it is wanted: {data}");
         }
     }
 

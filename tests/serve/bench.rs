@@ -1,7 +1,8 @@
 //! A hub, a store, and a mirror between clients and both.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ pub const MIB: usize = 1 << 20;
 pub const CONFIG: &str = "/org/name/resolve/main/config.json";
 pub const WEIGHTS: &str = "/org/name/resolve/main/weights.bin";
 
+/// What takes so long does not come: a test fails, and does not wait for ever.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 pub struct Bench {
     pub hub: Hub,
     dir: TempDir,
@@ -27,6 +31,8 @@ pub struct Mirror {
     pub url: String,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Closed when it is over.
+    over: Mutex<Receiver<()>>,
 }
 
 impl Bench {
@@ -88,7 +94,9 @@ impl Mirror {
         let server = Server::bind(store, options, "127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", server.addr().unwrap());
         let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (running, over) = channel();
         let thread = std::thread::spawn(move || {
+            let _running: Sender<()> = running;
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
                 .enable_all()
@@ -97,7 +105,7 @@ impl Mirror {
             let stopped = async { drop(stopped.await) };
             runtime.block_on(server.run(stopped)).unwrap();
         });
-        Self { url, stop: Some(stop), thread: Some(thread) }
+        Self { url, stop: Some(stop), thread: Some(thread), over: Mutex::new(over) }
     }
 
     pub fn client(&self) -> Client {
@@ -142,6 +150,11 @@ impl Mirror {
     fn end(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
+            if self.over.get_mut().unwrap().recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
+            {
+                assert!(std::thread::panicking(), "it does not stop");
+                return;
+            }
             let done = thread.join();
             assert!(done.is_ok() || std::thread::panicking());
         }
