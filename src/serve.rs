@@ -12,6 +12,7 @@ mod app;
 mod fault;
 mod files;
 mod guard;
+mod journal;
 mod listen;
 mod local;
 mod memo;
@@ -24,6 +25,7 @@ mod resolve;
 mod route;
 mod seats;
 mod sendable;
+mod settings;
 mod socket;
 
 use std::net::{IpAddr, SocketAddr};
@@ -51,6 +53,7 @@ pub use guard::Tokens;
 use app::App;
 use fault::Fault;
 use guard::{Caller, Guard};
+use journal::{Event, Why};
 use metrics::Measured;
 use origin::Origin;
 
@@ -141,9 +144,12 @@ impl Server {
             app.news.close();
             app.verification.cancel();
         };
-        listen::serve(listener, router, &self.app.metrics.connections, stop).await;
+        let following = tokio::spawn(settings::follow(self.app.clone()));
+        listen::serve(listener, router, &self.app, stop).await;
+        following.abort();
         self.app.downloads.close(&self.app.news).await;
         self.app.inflow.finish().await;
+        self.app.journal.close();
         Ok(())
     }
 }
@@ -167,17 +173,15 @@ fn routes(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app.clone(), admit))
         // It asks for the token by itself.
         .merge(page::router(&app))
+        .layer(from_fn_with_state(app.clone(), observe))
         // Whoever watches over the server need not know its name.
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(app)
 }
 
-/// Lets nobody in who may not ask, and counts.
+/// Lets nobody in who may not ask.
 async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response<Body> {
-    let began = Instant::now();
-    let route = kind(request.uri().path());
-    let peer = request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0);
-    let response = match app.guard.admit(request.headers(), peer) {
+    match app.guard.admit(request.headers(), peer(&request)) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -186,9 +190,29 @@ async fn admit(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
             api::Problem::from(fault).into_response()
         }
         Err(fault) => fault.answer(request.uri().path().starts_with("/api/")),
-    };
-    app.metrics.request(route, response.status().as_u16(), began.elapsed());
+    }
+}
+
+/// Counts, and tells of what goes wrong.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
+    let began = Instant::now();
+    let (what, peer) = (kind(request.uri().path()), peer(&request));
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = next.run(request).await;
+    let status = response.status();
+    app.metrics.request(what, status.as_u16(), began.elapsed());
+    let why = response.extensions_mut().remove::<Why>();
+    if journal::is_trouble(status) {
+        app.journal.tell(Event { what, status, peer }, || {
+            let (path, why) = (journal::shown(uri.path()), why.map(|why| journal::shown(&why.0)));
+            format!("{method} {path}: {}: {}", status.as_u16(), why.unwrap_or_default())
+        });
+    }
     response
+}
+
+fn peer(request: &Request) -> IpAddr {
+    request.extensions().get::<Peer>().map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0)
 }
 
 /// What a request is for, in few words: every word is a series of its own.
@@ -225,6 +249,8 @@ async fn metrics(State(app): State<Arc<App>>, request: Request) -> Response<Body
         shared_bytes: usage.shared,
         revisions: usage.models.len() as u64,
         upstream_bytes: app.inflow.fetched_bytes(),
+        evicted_revisions: app.store.tally().evicted_revisions(),
+        freed_bytes: app.store.tally().freed_bytes(),
         downloads: app.manager.active_downloads() as u64,
     };
     let mut response = Response::new(Body::from(app.metrics.encode(measured)));

@@ -28,6 +28,7 @@ mod removal;
 mod reserve;
 pub(crate) mod share;
 pub(crate) mod sharer;
+mod tally;
 mod trash;
 mod unlink;
 #[cfg(feature = "hub")]
@@ -64,6 +65,7 @@ use crate::fs::Fs;
 use crate::fs::real::RealFs;
 use index::Index;
 use layout::Layout;
+use tally::Tally;
 
 pub(crate) type Result<T> = std::result::Result<T, StoreError>;
 
@@ -76,6 +78,7 @@ pub struct Store {
     index: Index,
     threads: usize,
     limits: Mutex<Limits>,
+    tally: Tally,
 }
 
 impl Store {
@@ -98,7 +101,8 @@ impl Store {
     ) -> Result<Self> {
         let (layout, index) = Layout::open(fs, path, access)?;
         let limits = Mutex::default();
-        let store = Self { layout: Arc::new(layout), index, threads, limits };
+        let store =
+            Self { layout: Arc::new(layout), index, threads, limits, tally: Tally::default() };
         if store.index.is_writable() && access == Access::Write {
             store.sweep_dead_imports()?;
         }
@@ -109,6 +113,11 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.layout.path
+    }
+
+    /// What was removed by way of this handle.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
     }
 
     pub(crate) fn layout(&self) -> &Layout {

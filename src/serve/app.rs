@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::api::{Downloads, News, Verification};
 use super::fault::Fault;
 use super::guard::Guard;
+use super::journal::Journal;
 use super::memo::Memo;
 use super::metrics::Metrics;
 use super::origin::{Origin, blocking};
@@ -30,6 +31,7 @@ pub(super) struct App {
     pub inflow: Inflow,
     pub guard: Guard,
     pub metrics: Metrics,
+    pub journal: Journal,
     pub news: News,
     pub downloads: Downloads,
     pub verification: Verification,
@@ -49,6 +51,7 @@ impl App {
             inflow,
             guard,
             metrics: Metrics::new(),
+            journal: Journal::default(),
             news: News::default(),
             downloads: Downloads::default(),
             verification: Verification::default(),

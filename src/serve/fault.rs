@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode};
 
+use super::journal::Why;
 use crate::error::{ErrorKind, HubError, PullError, StoreError};
 use crate::model::ModelId;
 
@@ -111,6 +112,7 @@ impl Fault {
         };
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = self.status;
+        response.extensions_mut().insert(Why(self.message.clone()));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         if let Some(code) = self.code {

@@ -1,7 +1,9 @@
 //! Connections: how many, for how long, and how they end.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,19 +11,20 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::Peer;
-use super::seats::{Busy, Seats};
+use super::app::App;
+use super::journal::Event;
+use super::seats::{Busy, Seat, Seats};
 use super::socket::Socket;
 
 /// How many connections may be open. Each costs a few kilobytes, and a file descriptor or two.
@@ -33,6 +36,9 @@ const MAX_HEAD: usize = 64 << 10;
 /// How long to wait before a connection is accepted again when the system has none to give.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// Whom it is about when it is about this server.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+
 /// What those get who are too many.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n\
                       Connection: close\r\n\r\n";
@@ -41,7 +47,7 @@ const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nCont
 pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
-    open: &Gauge,
+    app: &Arc<App>,
     stop: impl Future<Output = ()>,
 ) {
     let seats = Seats::new(CONNECTIONS);
@@ -51,7 +57,8 @@ pub(super) async fn serve(
         let (stream, peer) = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
-                Err(_) => {
+                Err(e) => {
+                    tell(app, NOBODY, StatusCode::INTERNAL_SERVER_ERROR, || e.to_string());
                     tokio::time::sleep(PAUSE).await;
                     continue;
                 }
@@ -59,14 +66,17 @@ pub(super) async fn serve(
             () = &mut stop => break,
         };
         let Some(taken) = seats.take() else {
+            tell(app, peer.ip(), StatusCode::SERVICE_UNAVAILABLE, || {
+                format!("no place for another connection: {CONNECTIONS} are busy")
+            });
             tokio::spawn(refuse(stream));
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let (router, peer) = (TowerToHyperService::new(router.clone()), Peer(peer.ip()));
+        let (router, peer) = (TowerToHyperService::new(router.clone()), peer.ip());
         let seat = taken.seat().clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(Peer(peer));
             let (busy, answer) = (seat.busy(), router.call(request));
             async move { Ok::<_, Infallible>(answer.await?.map(|body| Answer { body, _busy: busy })) }
         });
@@ -77,19 +87,39 @@ pub(super) async fn serve(
             .half_close(false)
             .serve_connection(TokioIo::new(Socket::new(stream, taken.seat().clone())), service);
         let connection = graceful.watch(connection);
-        open.inc();
-        let open = open.clone();
+        app.metrics.connections.inc();
+        let app = app.clone();
         tokio::spawn(async move {
-            // Who left is no error.
             tokio::select! {
-                _ = connection => {}
+                ended = connection => if let Err(error) = ended {
+                    tell_of(&app, peer, &error, taken.seat());
+                },
                 () = taken.left() => {}
             }
-            open.dec();
+            app.metrics.connections.dec();
         });
     }
     drop(listener);
     graceful.shutdown().await;
+}
+
+/// Tells of a connection that ended before it could be answered. Who leaves is no error.
+fn tell_of(app: &App, peer: IpAddr, error: &hyper::Error, seat: &Seat) {
+    let status = if error.is_parse_too_large() {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    } else if error.is_parse() {
+        StatusCode::BAD_REQUEST
+    } else if error.is_timeout() && seat.has_begun() {
+        StatusCode::REQUEST_TIMEOUT
+    } else {
+        return;
+    };
+    tell(app, peer, status, || format!("not a request: {error}"));
+}
+
+fn tell(app: &App, peer: IpAddr, status: StatusCode, why: impl FnOnce() -> String) {
+    let event = Event { what: "connection", status, peer };
+    app.journal.tell(event, || format!("{}: {}", status.as_u16(), why()));
 }
 
 /// The body of an answer, and that it is being given.

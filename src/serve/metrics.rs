@@ -1,5 +1,6 @@
 //! What is counted, for Prometheus.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -30,14 +31,15 @@ pub(super) struct Metrics {
     pub misses: Counter,
     pub served_bytes: Counter,
     upstream_bytes: Counter,
-    pub evicted: Counter,
-    pub freed_bytes: Counter,
+    evicted: Counter,
+    freed_bytes: Counter,
     pub damaged: Counter,
     downloads: Gauge,
     stored: Gauge<i64>,
     shared: Gauge<i64>,
     revisions: Gauge<i64>,
     pub connections: Gauge,
+    encoding: Mutex<()>,
 }
 
 /// What is measured when somebody asks.
@@ -47,6 +49,8 @@ pub(super) struct Measured {
     pub shared_bytes: u64,
     pub revisions: u64,
     pub upstream_bytes: u64,
+    pub evicted_revisions: u64,
+    pub freed_bytes: u64,
     pub downloads: u64,
 }
 
@@ -71,6 +75,7 @@ impl Metrics {
             shared: Gauge::default(),
             revisions: Gauge::default(),
             connections: Gauge::default(),
+            encoding: Mutex::default(),
         };
         metrics.register();
         metrics
@@ -114,13 +119,20 @@ impl Metrics {
 
     /// All of it as text.
     pub fn encode(&self, measured: Measured) -> String {
+        // Two who ask at once must not both add what is new.
+        let _one = self.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         let number = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
         self.stored.set(number(measured.stored_bytes));
         self.shared.set(number(measured.shared_bytes));
         self.revisions.set(number(measured.revisions));
         self.downloads.set(number(measured.downloads));
-        let known = self.upstream_bytes.get();
-        self.upstream_bytes.inc_by(measured.upstream_bytes.saturating_sub(known));
+        for (counter, now) in [
+            (&self.upstream_bytes, measured.upstream_bytes),
+            (&self.evicted, measured.evicted_revisions),
+            (&self.freed_bytes, measured.freed_bytes),
+        ] {
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
         let mut text = String::new();
         // Writing into a String does not fail.
         let _ = text::encode(&mut text, &self.registry);

@@ -1,5 +1,6 @@
 //! A hub's answers, from what the store has and the hub says.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -28,6 +29,7 @@ const MAX_ASKED: usize = 1 << 20;
 /// What somebody asks, and who.
 pub(super) struct Question {
     pub app: Arc<App>,
+    pub peer: IpAddr,
     pub caller: Caller,
     pub method: Method,
     pub headers: HeaderMap,
@@ -38,12 +40,13 @@ pub(super) struct Question {
 
 /// Answers what a hub's client asks.
 pub(super) async fn answer(app: Arc<App>, caller: Caller, request: Request) -> Response<Body> {
+    let peer = super::peer(&request);
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let is_api = path.starts_with("/api/");
     let (method, headers) = (parts.method, parts.headers);
-    let question = Question { app, caller, method, headers, path, query };
+    let question = Question { app, peer, caller, method, headers, path, query };
     let done = match Route::parse(&question.path) {
         Ok(route) => question.answer(route, body).await,
         Err(NoRoute::Unknown) => Err(Fault::not_found("Not found")),
@@ -183,18 +186,21 @@ impl Question {
             .headers
             .get(CONTENT_TYPE)
             .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-        let paths: Vec<String> = if is_json {
-            #[derive(serde::Deserialize)]
-            struct Asked {
-                paths: Vec<String>,
-            }
-            let asked: Result<Asked, _> = serde_json::from_slice(&bytes);
-            asked.map_err(|e| Fault::new(StatusCode::BAD_REQUEST, e.to_string()))?.paths
+        let Paths { paths, expand } = if is_json {
+            let asked = serde_json::from_slice(&bytes);
+            asked.map_err(|e| Fault::new(StatusCode::BAD_REQUEST, e.to_string()))?
         } else {
-            let pairs = form_urlencoded::parse(&bytes).filter(|(name, _)| name == "paths");
-            pairs.map(|(_, path)| path.into_owned()).collect()
+            Paths::of_form(&bytes)
         };
         let place = self.place(model, revision).await?;
+        if expand && !place.is_local && !self.app.origin.is_offline() {
+            match self.app.origin.about_paths(&self.caller, &place, &paths).await {
+                Ok(lines) => return Ok(json(&stripped(Value::Array(lines)), Some(&place))),
+                // What is known is better than nothing.
+                Err(e) if e.is_retryable() => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
         let files = self.files(&place).await?;
         let found = paths.iter().filter_map(|path| files::at(&files, path)).map(Entry::to_json);
         Ok(json(&found.collect(), Some(&place)))
@@ -263,7 +269,7 @@ impl Question {
     }
 
     fn is_set(&self, name: &str) -> bool {
-        self.value(name).is_some_and(|value| ["true", "True", "1", ""].contains(&value.as_str()))
+        self.value(name).is_some_and(|value| is_true(&value))
     }
 
     /// What was asked for, with another query, as the client knows this server.
@@ -274,6 +280,34 @@ impl Question {
         let host = text(HOST.as_str()).unwrap_or("localhost");
         format!("{scheme}://{host}{}?{query}", self.path)
     }
+}
+
+/// Paths that somebody asks about.
+#[derive(Debug, Default, serde::Deserialize)]
+struct Paths {
+    paths: Vec<String>,
+    /// Whether to tell all that is known of them.
+    #[serde(default)]
+    expand: bool,
+}
+
+impl Paths {
+    fn of_form(form: &[u8]) -> Self {
+        let mut asked = Self::default();
+        for (name, value) in form_urlencoded::parse(form) {
+            match &*name {
+                "paths" => asked.paths.push(value.into_owned()),
+                "expand" => asked.expand = is_true(&value),
+                _ => {}
+            }
+        }
+        asked
+    }
+}
+
+/// As clients of several languages write it.
+fn is_true(value: &str) -> bool {
+    ["true", "True", "1", ""].contains(&value)
 }
 
 /// An answer of the API.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
+use serde_json::Value;
 
 use super::fault::Fault;
 use super::guard::Caller;
@@ -188,6 +189,20 @@ impl Origin {
         }
         let client = self.client.with_token(caller.token.clone())?;
         self.heard(patiently(client.about(model, path, query)).await)
+    }
+
+    /// What the hub's API says about some paths of a commit, with all that it knows.
+    pub async fn about_paths(
+        &self,
+        caller: &Caller,
+        place: &Place,
+        paths: &[String],
+    ) -> Result<Vec<Value>, HubError> {
+        if self.is_unreached() {
+            return Err(slow());
+        }
+        let client = self.client.with_token(caller.token.clone())?;
+        self.heard(patiently(client.about_paths(&place.model, &place.commit, paths)).await)
     }
 
     /// Notes when the hub cannot be reached.

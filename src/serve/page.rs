@@ -4,7 +4,6 @@
 //! but only by a name of this server.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -64,15 +63,12 @@ pub(super) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .layer(from_fn_with_state(app.clone(), admit))
 }
 
-/// Refuses names that are not this server's, and counts.
+/// Refuses names that are not this server's.
 async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response<Body> {
-    let began = Instant::now();
-    let response = match app.guard.admit_page(request.headers()) {
+    match app.guard.admit_page(request.headers()) {
         Ok(()) => next.run(request).await,
         Err(fault) => fault.answer(false),
-    };
-    app.metrics.request("page", response.status().as_u16(), began.elapsed());
-    response
+    }
 }
 
 fn asset(name: &str) -> Response<Body> {

@@ -1,5 +1,6 @@
 //! The bytes of a file: from its blob, or as they come from the hub.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ use axum::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use prometheus_client::metrics::counter::Counter;
 
 use super::app::App;
 use super::fault::{Fault, REPO_COMMIT};
+use super::journal::{self, Event};
 use super::mirror::Question;
 use super::origin::{Place, blocking};
 use super::range::{Part, is_known};
@@ -158,7 +159,11 @@ async fn body(question: &Question, place: &Place, entry: Entry, span: Span) -> R
             }
             match open_one(&store, &kept) {
                 Ok(file) => Ok(Some(mapped(file, kept.size, lease, bytes)?)),
-                Err(StoreError::NotFound { .. } | StoreError::BlobDamaged { .. }) => Ok(None),
+                Err(StoreError::NotFound { .. }) => Ok(None),
+                Err(e @ StoreError::BlobDamaged { .. }) => {
+                    log::error!("{}@{}: {}: {e}", of.model, of.revision.short(), kept.path);
+                    Ok(None)
+                }
                 Err(e) => Err(e.into()),
             }
         };
@@ -182,8 +187,8 @@ async fn body(question: &Question, place: &Place, entry: Entry, span: Span) -> R
     };
     let bytes = span.bytes.clone();
     match app.inflow.open(&wanted, &entry.file, span).await {
-        Ok(Found::Coming(reader)) => coming(Source::Shared(reader), len, app).await,
-        Ok(Found::Passing(reader)) => coming(Source::Alone(reader), len, app).await,
+        Ok(Found::Coming(reader)) => coming(Source::Shared(reader), len, question).await,
+        Ok(Found::Passing(reader)) => coming(Source::Alone(reader), len, question).await,
         Ok(Found::Here(blob)) => {
             // It came with another model.
             let RemoteFile { path, size, .. } = entry.file;
@@ -270,7 +275,7 @@ impl Source {
 }
 
 /// The body of an answer that comes from the hub, once its first bytes do.
-async fn coming(mut source: Source, len: u64, app: &App) -> Result<Body, Fault> {
+async fn coming(mut source: Source, len: u64, question: &Question) -> Result<Body, Fault> {
     // Trouble that shows at once is told in the head, and clients come again.
     let first = match tokio::time::timeout(FIRST, source.next()).await {
         Ok(Err(error)) => return Err((&*error).into()),
@@ -281,15 +286,29 @@ async fn coming(mut source: Source, len: u64, app: &App) -> Result<Body, Fault> 
         Some(first) => Box::pin(async { (source, Ok(Some(first))) }),
         None => read(source),
     };
-    let served = app.metrics.served_bytes.clone();
-    Ok(Body::new(Coming { next: Some(next), left: len, served }))
+    let (app, peer, path) = (question.app.clone(), question.peer, question.path.clone());
+    Ok(Body::new(Coming { next: Some(next), left: len, app, peer, path }))
 }
 
 /// Bytes that come from the hub.
 struct Coming {
     next: Option<Next>,
     left: u64,
-    served: Counter,
+    app: Arc<App>,
+    peer: IpAddr,
+    /// What was asked for.
+    path: String,
+}
+
+impl Coming {
+    /// The status went long ago: only the journal can say why the answer is short.
+    fn tell(&self, error: &PullError) {
+        let event = Event { what: "bytes", status: StatusCode::BAD_GATEWAY, peer: self.peer };
+        self.app.journal.tell(event, || {
+            let (path, left) = (journal::shown(&self.path), self.left);
+            format!("{path}: the answer ended {left} bytes early: {error}")
+        });
+    }
 }
 
 type Given = Result<Option<Bytes>, Arc<PullError>>;
@@ -317,12 +336,15 @@ impl http_body::Body for Coming {
             Ok(None) => Poll::Ready(None),
             Ok(Some(bytes)) => {
                 self.left = self.left.saturating_sub(bytes.len() as u64);
-                self.served.inc_by(bytes.len() as u64);
+                self.app.metrics.served_bytes.inc_by(bytes.len() as u64);
                 self.next = Some(read(source));
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             // The answer ends short: clients go on from there.
-            Err(e) => Poll::Ready(Some(Err(std::io::Error::other(e.to_string())))),
+            Err(e) => {
+                self.tell(&e);
+                Poll::Ready(Some(Err(std::io::Error::other(e.to_string()))))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Places for connections: when all are taken, who idles makes room.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +25,8 @@ pub(super) struct Seat {
     /// When something was read or written last, in milliseconds since the server began.
     last: AtomicU64,
     began: Instant,
+    /// Something came that was no whole request yet.
+    has_begun: AtomicBool,
     leave: Notify,
 }
 
@@ -58,6 +60,7 @@ impl Seats {
             busy: AtomicUsize::new(0),
             last: AtomicU64::new(0),
             began: self.began,
+            has_begun: AtomicBool::new(false),
             leave: Notify::new(),
         });
         seat.note();
@@ -76,8 +79,20 @@ impl Seat {
         self.last.store(self.now(), Ordering::Relaxed);
     }
 
+    /// Something was read.
+    pub fn heard(&self) {
+        self.has_begun.store(true, Ordering::Relaxed);
+        self.note();
+    }
+
+    /// Whether something came that is no whole request yet.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
     pub fn busy(self: &Arc<Self>) -> Busy {
         self.busy.fetch_add(1, Ordering::Relaxed);
+        self.has_begun.store(false, Ordering::Relaxed);
         Busy(self.clone())
     }
 

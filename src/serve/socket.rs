@@ -98,7 +98,7 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         let done = Pin::new(&mut self.stream).poll_read(cx, buf);
         if done.is_ready() {
-            self.seat.note();
+            self.seat.heard();
         }
         done
     }

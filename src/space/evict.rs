@@ -66,6 +66,12 @@ pub fn evict(store: &Store, goal: EvictGoal, options: EvictOptions) -> Result<Ev
         partials: goal == EvictGoal::Everything,
     };
     let mut freed = carry_out(store, &order, RemoveOptions { dry_run, force: false, keep })?;
+    if !dry_run {
+        store.tally().evicted(freed.gone.len());
+        for gone in &freed.gone {
+            log::info!("evicted {}@{}", gone.model, gone.revision.short());
+        }
+    }
     // What a process began to use, or somebody pinned, since the plan was made is in there already.
     freed.kept.splice(0..0, plan.kept);
     let after =

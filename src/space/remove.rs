@@ -138,6 +138,7 @@ pub(super) fn carry_out(store: &Store, order: &Order, options: RemoveOptions) ->
         Err(e) if freed.gone.is_empty() && freed.purged.is_empty() => return Err(e),
         Err(e) => freed.failures.push(e.to_string()),
     }
+    store.tally().freed(freed.freed_bytes);
     if !options.keep.is_zero() {
         let mut ledger = Ledger::new(store)?;
         for one in &gone {

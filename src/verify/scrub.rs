@@ -1,6 +1,8 @@
 //! Scrubbing: what was not read for the longest time is read, and the store remembers.
 
 use std::collections::HashMap;
+#[cfg(feature = "serve")]
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::{Damaged, Finding, Level, Result, Run, Subject, learn};
@@ -93,12 +95,25 @@ pub fn scrub(store: &Store, budget: Budget, progress: &Progress) -> Result<Scrub
 type Queued = (Option<i64>, BlobHash, BlobRow);
 
 /// When the blob that was not read for the longest time was, in seconds since the epoch, of those that
-/// ever were; and whether some never were.
+/// ever were; and whether some never were. It is about what a verification of all models would read.
 #[cfg(feature = "serve")]
 pub(crate) fn oldest(store: &Store) -> Result<(Option<i64>, bool)> {
-    let queue = queue(store)?;
-    let never = queue.first().is_some_and(|(time, ..)| time.is_none());
-    Ok((queue.iter().find_map(|(time, ..)| *time), never))
+    let times: Vec<Option<i64>> = store.index().read(|reader| {
+        let here: HashSet<_> = reader.revisions()?.into_iter().map(|(id, _)| id).collect();
+        let quarantined: HashSet<_> = reader.quarantined()?.into_iter().collect();
+        let mut read = HashMap::new();
+        reader.for_each_verified(|blob, time| {
+            read.insert(blob, time);
+        })?;
+        let mut times = Vec::new();
+        reader.for_each_edge(|blob, ids| {
+            if !quarantined.contains(&blob) && ids.iter().any(|id| here.contains(id)) {
+                times.push(read.get(&blob).copied());
+            }
+        })?;
+        Ok(times)
+    })?;
+    Ok((times.iter().flatten().min().copied(), times.contains(&None)))
 }
 
 /// Every blob that a revision needs, the one first that was not read for the longest time.

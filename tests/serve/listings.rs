@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::bench::Bench;
-use crate::client::{SMALL, get};
-use crate::hub::Entry;
+use crate::client::{Client, SMALL, get};
+use crate::hub::{Entry, Fault, On, What};
 
 /// Without what differs by right: the names of directories are the hub's own invention in tests.
 fn plain(mut lines: Value) -> Value {
@@ -94,6 +94,40 @@ fn some_paths_are_told_of() {
         assert_eq!(names, ["a.txt", "b/d/f.bin", "b"], "{}", reply.head);
         assert!(lines[1].get("xetHash").is_none() && lines[1]["lfs"]["oid"].is_string());
     }
+}
+
+#[test]
+fn all_that_the_hub_knows_of_some_paths_is_told() {
+    let bench = Bench::new();
+    model(&bench);
+    let mirror = bench.serve();
+    let path = "/api/models/org/name/paths-info/main";
+    let form = "application/x-www-form-urlencoded";
+    let names = "paths=a.txt&paths=b%2Fd%2Ff.bin&paths=%C3%BC%20%C3%9F%2F%23.txt&paths=no";
+    for (kind, body) in [
+        (form, format!("{names}&expand=True")),
+        (
+            "application/json",
+            r##"{"paths":["a.txt","b/d/f.bin","ü ß/#.txt","no"],"expand":true}"##.to_owned(),
+        ),
+    ] {
+        bench.hub.xet_signals(false);
+        let len = body.len().to_string();
+        let mut hub = Client::new(&bench.hub.url());
+        hub.send("POST", path, &[("content-type", kind), ("content-length", len.as_str())]);
+        hub.write(&body);
+        let told = hub.reply("POST");
+        bench.hub.xet_signals(true);
+        let reply = mirror.post(path, kind, &body);
+        assert_eq!((reply.status, reply.json()), (200, told.json()), "{kind}");
+        assert!(reply.json()[2]["lastCommit"]["id"].is_string(), "{}", reply.text());
+    }
+    // What is known without the hub is better than nothing.
+    bench.hub.fault(Fault::new(On::Any, What::status(503)).path("paths-info").forever());
+    let reply = mirror.post(path, form, &format!("{names}&expand=True"));
+    let paths: Vec<_> =
+        reply.json().as_array().unwrap().iter().map(|one| one["path"].clone()).collect();
+    assert_eq!(paths, ["a.txt", "b/d/f.bin", "ü ß/#.txt"]);
 }
 
 #[test]

@@ -22,3 +22,4 @@ mod listings;
 mod local;
 mod misses;
 mod offline;
+mod program;

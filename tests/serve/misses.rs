@@ -225,6 +225,10 @@ fn what_was_not_used_for_longest_makes_room() {
     mirror.stop();
     let mirror = Mirror::start(store, bench.options());
     assert!(mirror.get("/org/other/resolve/main/other.bin").body == other);
+    let metrics = mirror.get("/metrics");
+    assert!(metrics.text().contains("tonnage_evicted_revisions_total 1\n"), "{}", metrics.text());
+    let freed = metrics.text().lines().find_map(|l| l.strip_prefix("tonnage_freed_bytes_total "));
+    assert!(freed.unwrap().parse::<usize>().unwrap() >= weights.len());
     mirror.stop();
     let here: Vec<_> = bench.store().list().unwrap().into_iter().map(|one| one.model).collect();
     assert_eq!(here, ["org/other".parse().unwrap()]);

@@ -21,6 +21,7 @@ mod gc;
 mod hub_args;
 mod lease;
 mod listing;
+mod log;
 mod ls;
 mod matrix;
 mod names;

@@ -71,6 +71,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let Args { public_read, hosts, .. } = args;
     let options = Options { hub, tokens, public_read, hosts };
     raise_limit();
+    crate::log::begin(context.out);
     // Before anybody can connect: the first signal is the word to stop.
     context.interrupt.catch();
     let server = Server::bind(store.clone(), options, args.addr)?;

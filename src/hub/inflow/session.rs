@@ -260,7 +260,10 @@ impl Session {
         if !selected.is_empty() {
             let import = import.take();
             // What fails is kept, and fetched again only as far as it is missing.
-            let _ = self.publish(import, selected, fetched).await;
+            if let Err(e) = self.publish(import, selected, fetched).await {
+                let (model, commit) = (&self.model, self.commit.short());
+                log::error!("{model}@{commit}: what came is not in the store yet: {e}");
+            }
         }
         drop(import.take());
         self.inner.sessions().remove(&self.name);

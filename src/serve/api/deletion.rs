@@ -83,9 +83,6 @@ fn carry_out(app: &App, spec: &ModelSpec, dry_run: bool) -> Result<Deletion, Pro
     let keep = keep(store);
     let options = RemoveOptions { dry_run, force: false, keep };
     let freed = space::remove(store, std::slice::from_ref(&revision), options)?;
-    if !dry_run {
-        app.metrics.freed_bytes.inc_by(freed.freed_bytes);
-    }
     let failed = freed.failures.first().filter(|_| freed.gone.is_empty());
     if let Some(failure) = failed {
         return Err(Problem::failure(failure));

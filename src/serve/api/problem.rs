@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::error::{ConfigError, ErrorKind, HubError, ManagerError, PullError, StoreError};
 use crate::serve::fault::Fault;
+use crate::serve::journal::Why;
 
 /// What went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -65,7 +66,9 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response<Body> {
-        (self.status, Json(&self)).into_response()
+        let mut response = (self.status, Json(&self)).into_response();
+        response.extensions_mut().insert(Why(self.error.message));
+        response
     }
 }
 

@@ -3,16 +3,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::StatusCode;
+use bytesize::ByteSize;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::news::News;
 use super::problem::{Problem, Trouble};
 use crate::error::ManagerError;
-use crate::hub::{PullRequest, Pulled};
+use crate::hub::PullRequest;
 use crate::manager::{DownloadControl, DownloadProgress, DownloadTask};
-use crate::model::RefName;
+use crate::model::{ModelId, RefName};
 use crate::serve::app::App;
+use crate::store::Limits;
 
 /// How many downloads that are over are kept.
 const MOST: usize = 100;
@@ -225,34 +227,59 @@ impl List {
         let run = self.runs;
         let task = app.manager.download(request.clone());
         let control = task.control();
-        tokio::spawn(follow(app.clone(), id, run, task));
+        tokio::spawn(follow(app.clone(), id, run, request.model.clone(), task));
         State::Active { control, run, cancelled: false }
     }
 }
 
 /// Tells those who listen how far a download is, to its end.
-async fn follow(app: Arc<App>, id: u64, run: u64, mut task: DownloadTask) {
+async fn follow(app: Arc<App>, id: u64, run: u64, model: ModelId, mut task: DownloadTask) {
     while task.next_progress().await.is_some() {
         app.news.downloads();
     }
     let outcome = task.result().await;
-    if let Ok(Pulled { evicted, .. }) = &outcome {
-        app.metrics.evicted.inc_by(evicted.len() as u64);
-    }
     // It may have evicted models and then failed.
     app.news.store();
-    app.downloads.end(id, run, outcome.into(), task.progress());
+    let ending = match outcome {
+        Ok(_) => Ending::Done,
+        Err(ManagerError::Cancelled) => Ending::Cancelled,
+        Err(e) => {
+            let trouble = trouble(&app, e);
+            log::error!("download {id} of {model}: {}", trouble.message);
+            Ending::Failed(trouble)
+        }
+    };
+    app.downloads.end(id, run, ending, task.progress());
     app.news.downloads();
 }
 
-impl From<Result<Pulled, ManagerError>> for Ending {
-    fn from(outcome: Result<Pulled, ManagerError>) -> Self {
-        match outcome {
-            Ok(_) => Self::Done,
-            Err(ManagerError::Cancelled) => Self::Cancelled,
-            Err(e) => Self::Failed(Problem::from(e).into_trouble()),
+/// What is wrong, in sizes that people read; where there is a limit, it may be what is in the way.
+fn trouble(app: &App, error: ManagerError) -> Trouble {
+    let size = |bytes| ByteSize::b(bytes).display().si();
+    let words = match error {
+        ManagerError::InsufficientSpace { required, available, evictable } => {
+            let place = match app.store.limits() {
+                Limits { max_bytes: Some(max), .. } => {
+                    format!("within the limit of {}", size(max))
+                }
+                _ => "on the disk".to_owned(),
+            };
+            let (needed, free) = (size(required), size(available));
+            let freed = (evictable > 0).then(|| {
+                format!(", or evict models: those that nothing holds have {}", size(evictable))
+            });
+            Some((
+                format!("{needed} are needed, and {free} are free {place}"),
+                format!("free some space{}", freed.unwrap_or_default()),
+            ))
         }
+        _ => None,
+    };
+    let mut trouble = Problem::from(error).into_trouble();
+    if let Some((message, hint)) = words {
+        (trouble.message, trouble.hint) = (message, Some(hint));
     }
+    trouble
 }
 
 impl Entry {

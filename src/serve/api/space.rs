@@ -139,10 +139,6 @@ fn carry_out(app: &App, goal: EvictGoal, dry_run: bool) -> Result<Outcome, Probl
     let keep = if goal == EvictGoal::Everything { keep(store) } else { Duration::ZERO };
     let Evicted { freed, before, after } =
         space::evict(store, goal, EvictOptions { dry_run, keep })?;
-    if !dry_run {
-        app.metrics.evicted.inc_by(freed.gone.len() as u64);
-        app.metrics.freed_bytes.inc_by(freed.freed_bytes);
-    }
     let going = |one: space::Gone| Going {
         model: one.model.to_string(),
         revision: one.revision.to_string(),

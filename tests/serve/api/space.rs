@@ -1,5 +1,7 @@
 //! Limits, evictions and verifications.
 
+use std::process::Command;
+
 use super::*;
 
 #[test]
@@ -37,6 +39,30 @@ fn a_limit_is_kept_in_the_settings_and_evicts_what_was_used_least() {
 }
 
 #[test]
+fn limits_that_others_set_hold_here() {
+    let (bench, store, mirror, _) = two();
+    let set = |value| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tonnage"));
+        let command = command.env("TONNAGE_HOME", bench.path());
+        assert!(command.args(["config", "set", "space.max", value]).status().unwrap().success());
+    };
+    let holds = |bytes: u64| {
+        let began = Instant::now();
+        while mirror.look("/space")["limit"]["max_bytes"] != bytes {
+            assert!(began.elapsed() < PATIENCE, "{:?}", store.limits());
+        }
+        assert_eq!(store.limits().max_bytes, Some(bytes));
+    };
+    // It is looked at once before anything can have changed.
+    let mut events = mirror.listen();
+    events.until("store", |_| true);
+    set("9GB");
+    holds(9_000_000_000);
+    set("8GB");
+    holds(8_000_000_000);
+}
+
+#[test]
 fn what_is_cleared_is_in_the_trash() {
     let (_bench, store, mirror, [_, b]) = two();
     store.set_pinned(&resolve(&store, &b), true).unwrap();
@@ -50,6 +76,11 @@ fn what_is_cleared_is_in_the_trash() {
     assert_eq!(done["later_bytes"], plan["later_bytes"]);
     assert_eq!(mirror.models(), ["org/b"]);
     assert_eq!(names(&mirror.look("/trash")["trashed"], "model"), ["org/a"]);
+    // What is in the trash is not verified with the models, so it is not missed either.
+    let mut events = mirror.listen();
+    mirror.told("POST", "/verify", Some(json!({ "models": null, "full": true })));
+    events.until("verify", |verify| verify["finished"].is_i64());
+    assert_eq!(mirror.look("/space")["never_verified"], false);
     assert!(mirror.look("/space")["trashed"].as_u64().unwrap() >= MIB as u64);
 }
 
@@ -95,7 +126,10 @@ fn one_verification_runs_at_a_time_and_can_be_stopped() {
     let full = || Some(json!({ "models": null, "full": true }));
     let mut events = mirror.listen();
     // Each may be over before it is looked at, but not every one of them.
-    while mirror.call("POST", "/verify", full()).status != 409 {}
+    let began = Instant::now();
+    while mirror.call("POST", "/verify", full()).status != 409 {
+        assert!(began.elapsed() < PATIENCE, "two run at a time");
+    }
     is_problem(&mirror.call("POST", "/plan", Some(json!({}))), 400, "usage");
     loop {
         mirror.call("POST", "/verify", full());
@@ -104,5 +138,6 @@ fn one_verification_runs_at_a_time_and_can_be_stopped() {
         if ended["error"]["kind"] == "cancelled" {
             break;
         }
+        assert!(began.elapsed() < PATIENCE, "none can be stopped");
     }
 }
