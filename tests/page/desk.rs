@@ -26,10 +26,20 @@ impl Desk {
         let browser = Browser::new()?;
         let bench = Bench::new();
         let store = bench.store();
+        Some(Self::with(browser, bench, store, fill))
+    }
+
+    /// The same of a store that may be anywhere.
+    pub fn with(
+        browser: Browser,
+        bench: Bench,
+        store: Arc<Store>,
+        fill: impl FnOnce(&Bench, &Store),
+    ) -> Self {
         fill(&bench, &store);
         let mirror = Mirror::start(store.clone(), bench.options());
         browser.open(&mirror.url);
-        Some(Self { browser, mirror, store, bench })
+        Self { browser, mirror, store, bench }
     }
 
     /// What the server says, as another page of it would hear it.

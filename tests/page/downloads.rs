@@ -1,8 +1,15 @@
 //! What is downloaded.
 
-use crate::bench::MIB;
-use crate::desk::{Desk, card, row};
-use crate::hub::{At, Fault, On, What};
+use std::sync::Arc;
+
+use tonnage::store::{Access, Store};
+
+use crate::bench::{Bench, MIB};
+use crate::browser::Browser;
+use crate::desk::{Desk, card, put, row};
+use crate::hub::{At, Entry, Fault, On, What};
+use crate::support::mounts::{self, Mounted};
+use crate::support::{assert_whole, bytes};
 
 const SLOW: u64 = 40 * MIB as u64;
 
@@ -138,11 +145,69 @@ fn what_does_not_fit_is_told_before_and_when_it_is_met() {
     browser.click("#download-button");
     desk.is("failed");
     let told = |inner: &str| browser.text(&format!("{} {inner}", card("org/name")));
-    assert!(told(".problem").contains("are needed and "), "{}", told(".problem"));
+    let problem = told(".problem");
+    assert!(
+        problem.contains(" MB are needed, and ") && problem.contains(" free within the limit"),
+        "{problem}"
+    );
     assert!(told(".hint").len() > 10, "{}", told(".hint"));
     browser.view("models");
     browser.gone(&row("org/name"));
     desk.is_content();
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_and_the_download_goes_on_when_it_is_not() {
+    let Some(browser) = Browser::new() else { return };
+    let Some(disk) = Mounted::new(mounts::Kind::Tmpfs, 64 << 20) else { return };
+    let bench = Bench::new();
+    // More files than are fetched at a time, so some have no place on the disk yet.
+    let file = |number| Entry::lfs(&format!("{number:02}.bin"), bytes(number, 3 * MIB));
+    bench.repo().commit(&(0..16).map(file).collect::<Vec<_>>());
+    let store = Arc::new(Store::open(disk.at("store"), Access::Write).unwrap());
+    let desk = Desk::with(browser, bench, store, |bench, store| {
+        put(bench, store, "org/old", &[("model.bin", &bytes(99, MIB))]);
+    });
+    let browser = &desk.browser;
+    let stall = Fault::new(On::Cdn, What::Stall(At::File(MIB as u64)));
+    let stall = desk.bench.hub.fault(stall.forever());
+    desk.plan("org/name");
+    assert_eq!(browser.text("#plan-verdict"), "It fits.");
+    browser.click("#download-button");
+    desk.is("running");
+    stall.wait_hits(1);
+    // Somebody else takes what is free, but for less than the next file needs.
+    disk.fill(MIB as u64);
+    stall.release();
+    desk.is("failed");
+    let told = |inner: &str| browser.text(&format!("{} {inner}", card("org/name")));
+    assert!(told(".problem").contains(" are free on the disk"), "{}", told(".problem"));
+    desk.plan("org/name");
+    browser.see("#plan-verdict[data-fits=no]");
+    desk.order("retry");
+    desk.is("failed");
+    // With nothing at all, what cannot be written down is not done, and said.
+    disk.fill(0);
+    browser.view("models");
+    browser.click(&format!("{} [data-action=pin]", row("org/old")));
+    browser.reads("#toast", "pace");
+    assert_eq!(
+        browser.attr(&format!("{} [data-action=pin]", row("org/old")), "aria-checked").as_deref(),
+        Some("false")
+    );
+    disk.unfill();
+    browser.click("[data-action=dismiss-toast]");
+    browser.click(&format!("{} [data-action=pin]", row("org/old")));
+    browser.see(&format!("{} [data-action=pin][aria-checked=true]", row("org/old")));
+    browser.view("download");
+    desk.order("retry");
+    desk.is("done");
+    browser.view("models");
+    browser.see(&row("org/name"));
+    desk.is_content();
+    assert_whole(&desk.store);
+    // The disk goes last.
+    drop(desk);
 }
 
 #[test]

@@ -62,7 +62,6 @@ fn fill(desk: &Desk) {
     browser.keys("#limit-slider", thirtyfour::Key::Home + "");
     browser.see("#limit-plan .going");
     browser.view("sharing");
-    browser.choose("#family option:nth-child(2)");
     browser.see("#matrix");
 }
 

@@ -13,15 +13,19 @@ fn the_matrix_has_what_each_has_of_the_other() {
         put(bench, store, "org/Tiny-1B", &base);
         let quant: [(&str, &[u8]); 2] = [("common.bin", &common), ("own.bin", &many)];
         put(bench, store, "other/tiny-1b-Q4_K_M-GGUF", &quant);
+        for (name, seed) in [("org/Other-2B", 5), ("org/Other-2B-GGUF", 6)] {
+            put(bench, store, name, &[("own.bin", &bytes(seed, MIB))]);
+        }
         put(bench, store, "org/stranger", &[("alone.bin", &bytes(4, MIB))]);
     }) else {
         return;
     };
     let browser = &desk.browser;
     browser.view("sharing");
-    browser.see("#no-matrix");
+    // The first family is there at once.
+    browser.see("#matrix tr[data-member^='org/Other-2B@']");
     browser.choose("#family option:nth-child(2)");
-    browser.see("#matrix");
+    browser.see("#matrix tr[data-member^='org/Tiny-1B@']");
     let members: Vec<String> = serde_json::from_value(browser.eval(
         "[...document.querySelectorAll('#matrix tr[data-member]')].map(row => row.dataset.member)",
     ))

@@ -78,6 +78,9 @@ fn verifying_finds_what_is_damaged() {
     browser.reads("#verify-result", "1 file is damaged.");
     browser.reads("#verify-result", "org/old");
     browser.reads("#announcer", "1 file is damaged.");
+    browser.view("models");
+    browser.see(&format!("{} .chip.bad", row("org/old")));
+    browser.gone(&format!("{} .chip.bad", row("org/new")));
     desk.is_content();
 }
 

@@ -64,7 +64,7 @@ function row({ model, revision, refs }) {
   );
   open.addEventListener('click', () => attribute(open, 'aria-expanded', String(details.toggle(node))));
   const update = (now) => {
-    damaged.hidden = !now.degraded;
+    damaged.hidden = !now.degraded && !wasFoundDamaged(spec);
     showBytes(bytes, now.size);
     showBytes(exclusive, now.exclusive);
     showAge(used, now.last_used);
@@ -73,6 +73,11 @@ function row({ model, revision, refs }) {
     details.update();
   };
   return { node, update };
+}
+
+// What the last verification found is not in quarantine, or put right, yet.
+function wasFoundDamaged(spec) {
+  return state.verify?.damaged.some((found) => specOf(found) === spec) ?? false;
 }
 
 // The label names the value where the table has no columns, on narrow screens.
@@ -127,4 +132,4 @@ function sort(key) {
 
 for (const { firstElementChild, dataset } of headers) onClick(firstElementChild, () => sort(dataset.sort));
 byId('model-filter').addEventListener('input', render);
-watch(['models'], render);
+watch(['models', 'verify'], render);

@@ -26,10 +26,15 @@ export function showAge(node, then) {
   text(node, age(then));
 }
 
-// An error or a problem in words, and what to do about it.
+// An error or a problem in words, and what to do about it. Long addresses stand in the title only.
 export function problem({ message, hint }) {
-  return el('p', { class: 'problem' }, message, hint && el('span', { class: 'hint' }, hint));
+  const words = message.replace(LONG_ADDRESS, '$1…');
+  const title = words !== message && message;
+  return el('p', { class: 'problem', title }, words, hint && el('span', { class: 'hint' }, hint));
 }
+
+// What follows the host of an address, where it is no name of a file that people know.
+const LONG_ADDRESS = /(https?:\/\/[^/\s]+\/)[^\s]{40,}?(?=:?(\s|$))/g;
 
 // Some numbers side by side: `[key, name, bytes, about]`.
 export function figures(rows, more = () => null) {

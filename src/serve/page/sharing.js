@@ -22,17 +22,22 @@ function render() {
   const chosen = family.value;
   renew(family, state.families, options);
   family.disabled = state.families.length === 0;
-  family.value = state.families.some(({ name }) => name === chosen) ? chosen : '';
+  const [first] = state.families;
+  family.value = state.families.some(({ name }) => name === chosen) ? chosen : (first?.name ?? '');
   if (family.disabled) text(byId('no-matrix'), 'There are no two models here that are worth comparing.');
   choose();
 }
 
+// Nobody waits for what nobody looks at.
+const isOpen = () => state.families && location.hash === '#sharing';
+
 function options(families) {
-  const first = families.length ? 'Choose a family…' : 'No family';
-  return [el('option', { value: '' }, first), ...families.map(({ name, members }) => el('option', { value: name }, `${name} (${members.length})`))];
+  if (!families.length) return el('option', { value: '' }, 'No family');
+  return families.map(({ name, members }) => el('option', { value: name }, `${name} (${members.length})`));
 }
 
 async function choose() {
+  if (!isOpen()) return;
   const models = state.families.find(({ name }) => name === family.value)?.members ?? [];
   if (models.join('\n') === shown) return;
   shown = models.join('\n');
@@ -142,6 +147,7 @@ function move(event) {
 }
 
 family.addEventListener('change', choose);
+addEventListener('hashchange', choose);
 table.addEventListener('mouseover', tell);
 table.addEventListener('focusin', tell);
 table.addEventListener('keydown', move);
