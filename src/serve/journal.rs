@@ -60,7 +60,8 @@ impl Journal {
         said.insert(event, Said { at: Instant::now(), more: 0 });
         let is_last = said.len() == MOST;
         drop(said);
-        log::log!(level, "{}: {}", event.peer.to_canonical(), details());
+        let line = format!("{}: {}", event.peer.to_canonical(), details());
+        log::log!(level, "{line}");
         if is_last {
             log::warn!("what else goes wrong within the next minute is not told");
         }

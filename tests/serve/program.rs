@@ -50,10 +50,18 @@ impl Program {
     fn interrupt(mut self) -> Vec<String> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-        let told = self.stderr.map(Result::unwrap).collect();
+        let told = self.stderr.by_ref().map(Result::unwrap).collect();
         assert!(self.child.wait().unwrap().success());
-        assert_eq!(self.stdout.count(), 0, "it says where it is, and no more");
+        assert_eq!(self.stdout.by_ref().count(), 0, "it says where it is, and no more");
         told
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It is over already unless the test failed.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
