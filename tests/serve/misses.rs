@@ -1,10 +1,13 @@
 //! Files that come from the hub while clients read them.
 
-use tonnage::store::Limits;
+use std::sync::Arc;
+
+use tonnage::store::{Access, Limits, Store};
 
 use crate::bench::{Bench, CONFIG, MIB, Mirror, WEIGHTS};
 use crate::client::{Client, Ended, SMALL};
 use crate::hub::{At, Entry, Fault, On, What};
+use crate::support::mounts::{self, Mounted};
 
 #[test]
 fn many_clients_at_once_cross_the_network_once() {
@@ -209,6 +212,42 @@ fn what_the_store_has_no_room_for_is_given_on_and_not_kept() {
     mirror.stop();
     let here = bench.store().list().unwrap();
     assert!(here.iter().all(|one| one.size < MIB as u64), "{here:?}");
+}
+
+#[test]
+fn a_disk_that_others_fill_meanwhile_costs_nobody_a_byte() {
+    let Some(disk) = Mounted::new(mounts::Kind::Tmpfs, 64 << 20) else { return };
+    let bench = Bench::new();
+    // Two files, so that one has no place on the disk yet when it is full.
+    let [first, second] = [1, 2].map(|seed| crate::client::bytes(seed, 20 * MIB));
+    bench.repo().commit(&[
+        Entry::lfs("first.bin", first.clone()),
+        Entry::lfs("second.bin", second.clone()),
+    ]);
+    let paths = ["first", "second"].map(|name| format!("/org/name/resolve/main/{name}.bin"));
+    let store = Arc::new(Store::open(disk.at("store"), Access::Write).unwrap());
+    let mirror = Mirror::start(store.clone(), bench.options());
+    let stall = bench.hub.fault(Fault::new(On::Cdn, What::Stall(At::File(MIB as u64))).forever());
+    let mut client = mirror.client();
+    mirror.send(&mut client, "GET", &paths[0], &[]);
+    stall.wait_hits(1);
+    disk.fill(0);
+    stall.release();
+    // Whoever is cut off comes again, and is given what cannot be kept.
+    let reply = client.reply("GET");
+    assert!(
+        reply.ended == Ended::Whole && reply.body == first || mirror.get(&paths[0]).body == first
+    );
+    assert!(mirror.get(&paths[1]).body == second);
+    let part = mirror.ask("GET", &paths[1], &[("range", "bytes=7-1048590")]);
+    assert!(part.body == second[7..1_048_591]);
+    disk.unfill();
+    assert!(mirror.get(&paths[1]).body == second);
+    assert!(mirror.get(&paths[0]).body == first);
+    mirror.stop();
+    let here: u64 = store.list().unwrap().iter().map(|one| one.size).sum();
+    assert_eq!(here, 40 * MIB as u64, "what had room is kept");
+    crate::support::assert_whole(&store);
 }
 
 #[test]
