@@ -178,6 +178,12 @@ impl ModelManager {
         DownloadGroup::new(tasks, self.inner.registry.clone())
     }
 
+    /// The hub, with the manager's own token.
+    #[cfg(feature = "serve")]
+    pub(crate) fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
     /// How many downloads are not over, those that are paused among them.
     #[must_use]
     pub fn active_downloads(&self) -> usize {

@@ -81,6 +81,13 @@ fn verifying_finds_what_is_damaged() {
     browser.view("models");
     browser.see(&format!("{} .chip.bad", row("org/old")));
     browser.gone(&format!("{} .chip.bad", row("org/new")));
+    browser.view("storage");
+    browser.reads("#verify-result .hint", "Mending takes what is wrong from other copies");
+    // There is no other copy.
+    browser.click("#mend-button");
+    browser.reads("#verify-result .hint", "It could not be mended, so nobody is given it.");
+    browser.gone("#mend-button");
+    assert!(!blob.exists(), "it is in quarantine");
     desk.is_content();
 }
 

@@ -18,7 +18,7 @@ use tonnage::store::Store;
 use crate::bench::{Bench, MIB, Mirror, PATIENCE, WEIGHTS};
 use crate::client::{Client, Reply, bytes};
 use crate::hub::{At, Fault, FaultHandle, On, What};
-use crate::support::{add, in_mode, resolve, view, write_tree};
+use crate::support::{add, in_mode, manifest, resolve, view, write_tree};
 
 const BASE: &str = "/api/tonnage/v1";
 const PROOF: (&str, &str) = ("x-tonnage", "1");

@@ -4,13 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::runtime::Handle;
 use utoipa::ToSchema;
 
 use super::problem::{Problem, Trouble};
+use crate::error::StoreError;
+use crate::hub::Mender;
 use crate::progress::Progress;
 use crate::serve::app::App;
 use crate::store::{Resolved, now};
-use crate::verify::{self, Level, Verified};
+use crate::verify::{self, Elsewhere, Level, RepairOptions, Repaired, Verified};
 
 /// How often those who listen hear how far it is.
 const TICK: Duration = Duration::from_millis(250);
@@ -23,13 +26,17 @@ pub struct Verify {
     total_bytes: u64,
     checked_files: u64,
     damaged: Vec<Damage>,
+    /// What was damaged, and is whole again.
+    mended: Vec<Damage>,
+    /// Whether it was to mend what it found: what is damaged yet is in quarantine then.
+    repair: bool,
     /// When it ended, in seconds since the epoch.
     finished: Option<i64>,
     /// Why it ended early.
     error: Option<Trouble>,
 }
 
-/// A file that is not what it should be.
+/// A file that is not what it should be, or was not.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Damage {
     model: String,
@@ -65,6 +72,7 @@ impl Verification {
         app: &Arc<App>,
         revisions: Vec<Resolved>,
         level: Level,
+        repair: bool,
     ) -> Result<Verify, Problem> {
         let mut state = self.state();
         if state.running.is_some() {
@@ -73,7 +81,7 @@ impl Verification {
         let progress = Arc::new(Progress::new());
         state.running = Some(progress.clone());
         drop(state);
-        tokio::spawn(follow(app.clone(), revisions, level, progress));
+        tokio::spawn(follow(app.clone(), Work { revisions, level, repair }, progress));
         Ok(self.told())
     }
 
@@ -93,10 +101,39 @@ impl Verification {
     }
 }
 
+/// What is to be done.
+struct Work {
+    revisions: Vec<Resolved>,
+    level: Level,
+    repair: bool,
+}
+
+impl Work {
+    fn run(
+        &self,
+        app: &App,
+        runtime: Handle,
+        progress: &Progress,
+    ) -> Result<(Verified, Vec<Repaired>), StoreError> {
+        let mut verified = verify::verify(&app.store, &self.revisions, self.level, progress)?;
+        let mut mended = Vec::new();
+        if self.repair && !verified.damaged.is_empty() {
+            let hub = app.manager.client();
+            let mender = Mender::new(hub, runtime);
+            let elsewhere = (!hub.is_offline()).then_some(&mender as &dyn Elsewhere);
+            let options = RepairOptions { from: &[], elsewhere, quarantine: true };
+            (mended, verified.damaged) =
+                verify::repair(&app.store, &verified.damaged, options, progress)?;
+        }
+        Ok((verified, mended))
+    }
+}
+
 /// Verifies, and tells those who listen.
-async fn follow(app: Arc<App>, revisions: Vec<Resolved>, level: Level, progress: Arc<Progress>) {
-    let (store, counted) = (app.store.clone(), progress.clone());
-    let verifying = move || verify::verify(&store, &revisions, level, &counted);
+async fn follow(app: Arc<App>, work: Work, progress: Arc<Progress>) {
+    let (of, counted, runtime) = (app.clone(), progress.clone(), Handle::current());
+    let repair = work.repair;
+    let verifying = move || work.run(&of, runtime, &counted);
     let mut job = tokio::task::spawn_blocking(verifying);
     let mut tick = tokio::time::interval(TICK);
     let done = loop {
@@ -109,8 +146,8 @@ async fn follow(app: Arc<App>, revisions: Vec<Resolved>, level: Level, progress:
         Ok(verified) => verified.map_err(Problem::from),
         Err(e) => Err(Problem::failure(e.to_string())),
     };
-    let found = Verify { finished: Some(now()), ..Verify::ended(outcome, &progress) };
-    app.metrics.damaged.inc_by(found.damaged.len() as u64);
+    let found = Verify { finished: Some(now()), repair, ..Verify::ended(outcome, &progress) };
+    app.metrics.damaged.inc_by((found.damaged.len() + found.mended.len()) as u64);
     app.verification.end(found);
     app.news.verify();
     // What was read, and what is damaged, is noted in the store.
@@ -118,13 +155,14 @@ async fn follow(app: Arc<App>, revisions: Vec<Resolved>, level: Level, progress:
 }
 
 impl Verify {
-    fn ended(outcome: Result<Verified, Problem>, progress: &Progress) -> Self {
+    fn ended(outcome: Result<(Verified, Vec<Repaired>), Problem>, progress: &Progress) -> Self {
         match outcome {
-            Ok(verified) => Self {
+            Ok((verified, mended)) => Self {
                 checked_bytes: verified.checked_bytes,
                 total_bytes: verified.checked_bytes,
                 checked_files: verified.checked_files,
                 damaged: verified.damaged.into_iter().map(Damage::from).collect(),
+                mended: mended.into_iter().map(|one| one.damaged.into()).collect(),
                 ..Self::default()
             },
             Err(problem) => {

@@ -25,6 +25,10 @@ pub struct Wanted {
     /// Whether every byte is read; else only what looks changed.
     #[serde(default)]
     full: bool,
+    /// Whether what is damaged is mended as far as it can be, from views or the hub. What cannot be
+    /// goes into quarantine: nobody is served it until its bytes come again.
+    #[serde(default)]
+    repair: bool,
 }
 
 #[utoipa::path(
@@ -46,11 +50,12 @@ pub async fn show(State(app): State<Arc<App>>) -> Json<Verify> {
 )]
 pub async fn begin(State(app): State<Arc<App>>, Asked(wanted): Asked<Wanted>) -> Answer<Verify> {
     let level = if wanted.full { Level::Full } else { Level::Quick };
-    let revisions = look(&app, move |app| match wanted.models {
+    let models = wanted.models;
+    let revisions = look(&app, move |app| match models {
         Some(specs) => find(&app.store, &specs),
         None => Ok(app.store.list()?.into_iter().map(resolved).collect()),
     });
-    let begun = app.verification.begin(&app, revisions.await?, level)?;
+    let begun = app.verification.begin(&app, revisions.await?, level, wanted.repair)?;
     app.news.verify();
     Ok(Json(begun))
 }

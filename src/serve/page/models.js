@@ -77,7 +77,7 @@ function row({ model, revision, refs }) {
 
 // What the last verification found is not in quarantine, or put right, yet.
 function wasFoundDamaged(spec) {
-  return state.verify?.damaged.some((found) => specOf(found) === spec) ?? false;
+  return state.verify?.damaged?.some((found) => specOf(found) === spec) ?? false;
 }
 
 // The label names the value where the table has no columns, on narrow screens.

@@ -1,9 +1,9 @@
 // Looking whether the store's bytes are still what they were.
 
 import { post } from './api.js';
-import { announce, onClick } from './ask.js';
+import { announce, button, onClick } from './ask.js';
 import { byId, el, renew, text } from './dom.js';
-import { age, count, moment, percent, size } from './format.js';
+import { age, count, moment, percent, size, specOf } from './format.js';
 import { modelName, problem, progressBar, revisionMark, showAge } from './parts.js';
 import { state, watch } from './state.js';
 
@@ -31,13 +31,25 @@ function render() {
   before = now;
 }
 
-function result({ damaged, checked, finished, error }) {
+function result({ damaged, mended = [], repair, checked, finished, error }) {
   if (error) return [problem(error), damageList(damaged)];
   const when = el('time');
   if (finished) showAge(when, finished);
-  if (!damaged.length) return finished ? el('p', {}, `✓ No damage in ${checked}, `, when) : [];
-  const message = `${count(damaged.length, 'file')} ${damaged.length === 1 ? 'is' : 'are'} damaged.`;
-  return [problem({ message }), damageList(damaged), finished && el('p', { class: 'summary' }, `Of ${checked}, `, when)];
+  const good = mended.length > 0 && el('p', { 'data-mended': mended.length }, `✓ Mended: ${mended.map(({ path }) => path).join(', ')}.`);
+  if (!damaged.length) return finished ? [good, el('p', {}, `✓ No ${good ? 'other ' : ''}damage in ${checked}, `, when)] : [];
+  const one = damaged.length === 1;
+  const message = `${count(damaged.length, 'file')} ${one ? 'is' : 'are'} damaged.`;
+  const hint = repair
+    ? `${one ? 'It' : 'They'} could not be mended, so nobody is given ${one ? 'it' : 'them'}. Download or add the model again.`
+    : 'Mending takes what is wrong from other copies here, or from the hub.';
+  const mend = button('Mend', { id: 'mend-button', 'data-writes': true }, () => askToMend(damaged));
+  return [good, problem({ message, hint }), damageList(damaged), !repair && mend, finished && el('p', { class: 'summary' }, `Of ${checked}, `, when)];
+}
+
+// Read again: what was damaged may be another file by now.
+function askToMend(damaged) {
+  const models = [...new Set(damaged.map(specOf))];
+  return post('/verify', { models, full: true, repair: true });
 }
 
 function damageList(damaged) {

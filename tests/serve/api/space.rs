@@ -113,8 +113,45 @@ fn a_verification_finds_what_is_damaged() {
     assert_eq!(found, mirror.look("/verify"));
     assert!(mirror.get("/metrics").text().contains("tonnage_verify_failures_total 1"));
     assert!(mirror.look("/space")["oldest_verified"].is_i64());
+    // Nobody has it whole, so nobody is given it any more.
+    let repair = json!({ "models": [a], "full": true, "repair": true });
+    mirror.told("POST", "/verify", Some(repair));
+    let left = events.until("verify", |v| v["repair"] == true && v["finished"].is_i64());
+    assert_eq!(
+        (names(&left["damaged"], "path"), &left["mended"]),
+        (names(&found["damaged"], "path"), &json!([]))
+    );
+    let degraded = &mirror.look(&format!("/models/{}", segment(&a)))["degraded"];
+    assert_eq!((degraded, blob.exists()), (&json!(true), false));
     let nobody = Some(json!({ "models": ["org/nobody"], "full": false }));
     is_problem(&mirror.call("POST", "/verify", nobody), 404, "not_found");
+}
+
+#[test]
+fn what_the_hub_has_whole_is_mended() {
+    let bench = Bench::new();
+    let (_, _, weights) = bench.model(3 * MIB);
+    let store = bench.store();
+    let mirror = Mirror::start(store.clone(), bench.options());
+    let mut events = mirror.listen();
+    mirror.told("POST", "/downloads", model());
+    events.download("done");
+    let fetched = bench.sent();
+    let file = manifest(&store, "org/name").files()[1].clone();
+    assert_eq!(file.path.as_str(), "weights.bin");
+    let blob = store.path().join("blobs").join(file.blob.to_string());
+    let mut wrong = weights.clone();
+    wrong[MIB + 7] ^= 1;
+    std::fs::remove_file(&blob).unwrap();
+    std::fs::write(&blob, wrong).unwrap();
+    let repair = json!({ "models": null, "full": true, "repair": true });
+    mirror.told("POST", "/verify", Some(repair));
+    let found = events.until("verify", |verify| verify["finished"].is_i64());
+    assert_eq!((&found["damaged"], &found["error"]), (&json!([]), &Value::Null));
+    assert_eq!(names(&found["mended"], "path"), ["weights.bin"]);
+    assert!(mirror.get(WEIGHTS).body == weights);
+    assert_eq!(bench.sent() - fetched, MIB as u64, "only what was wrong is fetched");
+    assert!(mirror.get("/metrics").text().contains("tonnage_verify_failures_total 1"));
 }
 
 #[test]
