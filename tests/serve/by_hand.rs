@@ -1,6 +1,6 @@
 //! For trying things by hand: a hub on loopback with what the fixtures have and what clients stumble
-//! over, until standard input ends. A line of it names a [`trouble`] that is to last until the next
-//! such line; at `log`, what was asked since the last time is written.
+//! over, until standard input ends. A line of it names a [`trouble`] that lasts until the next such
+//! line; at `log`, what was asked since the last time is written.
 
 use std::path::Path;
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn fixtures(hub: &Hub) {
     }
 }
 
-/// What repositories can be: private, gated, of other kinds, long, with names that are hard to quote.
+/// What repositories can be: private, gated, of other kinds, long, with names that must be quoted.
 fn of_all_kinds(hub: &Hub) {
     let bytes = |seed, len| crate::client::bytes(seed, len);
     let small = [Entry::git("README.md", "# Small\n"), Entry::lfs("data/a.bin", bytes(1, 3 << 20))];
