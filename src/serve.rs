@@ -85,6 +85,11 @@ struct Peer(IpAddr);
 /// For how long the hub may want to be left alone before clients are sent away until then.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How often the hub is asked what somebody waits for, and how long it may want to be left alone
+/// between: clients wait for 10 seconds.
+const QUESTIONS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// How long the hub may say nothing: clients wait for 10 seconds.
 const STALL: Duration = Duration::from_secs(8);
 
@@ -112,12 +117,15 @@ impl Server {
         // Nobody's token goes with what others ask for; and who is to wait for long is told so.
         let retry = Retry { patience: hub.retry.patience.min(PATIENCE), ..hub.retry };
         let (answer, stall) = (hub.answer.min(STALL), hub.stall.min(STALL));
-        let client = Client::new(Config { token: None, retry, answer, stall, ..hub.clone() })?;
+        let config = Config { token: None, retry, answer, stall, ..hub.clone() };
+        let client = Client::new(config.clone())?;
+        let retry = Retry { attempts: retry.attempts.min(QUESTIONS), patience: PAUSE, ..retry };
+        let asks = Client::new(Config { retry, ..config })?;
         let manager = ModelManager::with_store(store.clone(), hub)
             .map_err(|e| ServeError::Manager(Box::new(e)))?;
         let hosts = hosts.iter().map(|host| host.to_ascii_lowercase()).collect();
         let guard = Guard { tokens, public_read, hosts };
-        let app = App::new(manager, Origin::new(client), Inflow::new(store, JOBS), guard);
+        let app = App::new(manager, Origin::new(client, asks), Inflow::new(store, JOBS), guard);
         Ok(Self { app: Arc::new(app), listener })
     }
 

@@ -150,7 +150,7 @@ impl Inflow {
             if let Some(item) = session.item(&file.upstream) {
                 match item.want(&span) {
                     Err(e) if e.kind() == ErrorKind::NoSpace => {
-                        return Ok(Found::Passing(Passing::new(wanted, file, span)));
+                        return Ok(Found::Passing(Passing::new(&self.inner, wanted, file, span)));
                     }
                     done => done.map_err(Arc::new)?,
                 }
@@ -167,18 +167,23 @@ impl Inflow {
                 // It is being closed: what it had is in the store soon.
                 Ok(None) => session.closed().await,
                 Err(e) if e.kind() == ErrorKind::NoSpace => {
-                    return Ok(Found::Passing(Passing::new(wanted, file, span)));
+                    return Ok(Found::Passing(Passing::new(&self.inner, wanted, file, span)));
                 }
                 Err(e) => return Err(Arc::new(e)),
             }
         }
     }
 
-    /// Whether some client may have wrong bytes of this file, and must begin it anew.
-    #[must_use]
-    pub fn was_wrong(&self, upstream: &Upstream) -> bool {
+    /// Whether some client may have wrong bytes of this file, and must begin it anew; also of those that
+    /// another process on this store gave.
+    pub async fn was_wrong(&self, upstream: &Upstream) -> bool {
         let past = self.inner.wrong().get(upstream).is_some_and(|since| since.elapsed() < WARY);
-        past || self.inner.sessions().values().any(|session| session.was_wrong(upstream))
+        if past || self.inner.sessions().values().any(|session| session.was_wrong(upstream)) {
+            return true;
+        }
+        let (store, digest) = (self.inner.store.clone(), upstream.to_string());
+        let noted = super::blocking(move || Ok(listings::was_wrong(&store, &digest)));
+        noted.await.unwrap_or(false)
     }
 
     /// Bytes that came over the network.
@@ -232,10 +237,17 @@ impl Inner {
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wrong bytes of a file came.
-    fn was_wrong(&self, upstream: Upstream) {
-        let mut wrong = self.wrong();
-        wrong.retain(|_, since| since.elapsed() < WARY);
-        wrong.insert(upstream, Instant::now());
+    /// Wrong bytes of a file came. It is noted in the store, too, for clients live longer than servers.
+    async fn was_wrong(&self, upstream: Upstream) {
+        {
+            let mut wrong = self.wrong();
+            wrong.retain(|_, since| since.elapsed() < WARY);
+            wrong.insert(upstream, Instant::now());
+        }
+        let (store, digest) = (self.store.clone(), upstream.to_string());
+        let noting = super::blocking(move || Ok(listings::set_wrong(&store, &digest)?));
+        if let Err(e) = noting.await {
+            log::warn!("that wrong bytes came could not be noted: {e}");
+        }
     }
 }

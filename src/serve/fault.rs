@@ -71,15 +71,21 @@ impl Fault {
 
     fn gated(model: &ModelId, page: &str, with_token: bool) -> Self {
         let code = Some("GatedRepo");
+        let (prefix, name) = model.split_prefix();
+        let kind = match prefix {
+            "datasets/" => "dataset",
+            "spaces/" => "space",
+            _ => "model",
+        };
         if with_token {
             let message = format!(
-                "Access to model {model} is restricted and you are not in the authorized list. \
+                "Access to {kind} {name} is restricted and you are not in the authorized list. \
                  Visit {page} to ask for access."
             );
             return Self { code, ..Self::new(StatusCode::FORBIDDEN, message) };
         }
         let message = format!(
-            "Access to model {model} is restricted. You must have access to it and be \
+            "Access to {kind} {name} is restricted. You must have access to it and be \
              authenticated to access it. Please log in."
         );
         Self { code, ..Self::new(StatusCode::UNAUTHORIZED, message) }

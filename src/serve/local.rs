@@ -87,12 +87,17 @@ impl Refs {
         self.named.is_empty()
     }
 
-    pub fn to_json(&self) -> Value {
+    /// As the hub lists them; without it nobody knows of pull requests.
+    pub fn to_json(&self, with_pull_requests: bool) -> Value {
         let branches = self.named.iter().map(|(name, commit)| {
             json!({"name": name, "ref": format!("refs/heads/{name}"), "targetCommit": commit})
         });
         let branches: Vec<_> = branches.collect();
-        json!({"tags": [], "branches": branches, "converts": []})
+        let mut refs = json!({"tags": [], "branches": branches, "converts": []});
+        if with_pull_requests && let Value::Object(map) = &mut refs {
+            map.insert("pullRequests".to_owned(), json!([]));
+        }
+        refs
     }
 }
 

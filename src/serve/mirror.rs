@@ -23,6 +23,8 @@ use crate::model::ModelId;
 
 /// How many entries a page of a listing has.
 const PAGE: usize = 1000;
+/// What this server's own cursors begin with; behind it stands the last path of the page before.
+const OURS: &str = "after:";
 /// The longest list of paths that is asked for, in bytes.
 const MAX_ASKED: usize = 1 << 20;
 
@@ -118,8 +120,8 @@ impl Question {
         let files = self.files(&place).await?;
         let blobs = self.is_set("blobs");
         let siblings: Vec<_> = files.iter().map(|file| files::sibling(file, blobs)).collect();
-        let author = model.as_str().rsplit('/').nth(1).filter(|_| model.as_str().contains('/'));
         let (_, name) = model.split_prefix();
+        let author = name.split_once('/').map(|(author, _)| author);
         let info = json!({
             "_id": place.commit.as_str().get(..24), "id": name, "modelId": name, "author": author,
             "sha": place.commit.as_str(), "private": false, "gated": false, "disabled": false,
@@ -136,7 +138,16 @@ impl Question {
         under: &str,
     ) -> Result<Response<Body>, Fault> {
         let place = self.place(model, revision).await?;
-        if self.is_set("expand") && !place.is_local && !self.app.origin.is_offline() {
+        // Who began with one list goes on with it: two would not be one whole.
+        let cursor = self.value("cursor");
+        let after = cursor.as_deref().map(|cursor| cursor.strip_prefix(OURS));
+        let is_theirs = after == Some(None);
+        let is_known = after.is_some_and(|after| after.is_some());
+        let may_ask = !place.is_local && !self.app.origin.is_offline();
+        if is_theirs && !may_ask {
+            return Err(Fault::offline(&format!("the rest of the hub's list of files of {model}")));
+        }
+        if may_ask && !is_known && (is_theirs || self.is_set("expand")) {
             let path: Vec<_> = ["tree", place.commit.as_str()]
                 .into_iter()
                 .chain(under.split('/').filter(|segment| !segment.is_empty()))
@@ -146,19 +157,17 @@ impl Question {
                     let next = said.next.map(|query| self.here(&query));
                     return Ok(paged(json(&stripped(said.value), Some(&place)), next));
                 }
-                Err(e) if e.is_retryable() => {}
+                Err(e) if e.is_retryable() && !is_theirs => {}
                 Err(e) => return Err(e.into()),
             }
         }
         let files = self.files(&place).await?;
         let entries = files::below(&files, under, self.is_set("recursive"))
             .ok_or_else(|| Fault::no_entry(place.commit.as_str()))?;
-        let after = self.value("cursor");
+        let after = after.flatten();
         let most = self.value("limit").and_then(|limit| limit.parse().ok()).unwrap_or(PAGE);
         let most = most.clamp(1, PAGE);
-        let from = after
-            .as_deref()
-            .map_or(0, |after| entries.partition_point(|entry| entry.path() <= after));
+        let from = after.map_or(0, |after| entries.partition_point(|entry| entry.path() <= after));
         let page: Vec<_> = entries.iter().skip(from).take(most).collect();
         let next = page.last().filter(|_| from + page.len() < entries.len()).map(|last| {
             let mut query = form_urlencoded::Serializer::new(String::new());
@@ -167,7 +176,9 @@ impl Question {
                     query.append_pair(&name, &value);
                 }
             }
-            self.here(query.append_pair("cursor", last.path()).finish().as_str())
+            self.here(
+                query.append_pair("cursor", &format!("{OURS}{}", last.path())).finish().as_str(),
+            )
         });
         let page: Vec<Value> = page.into_iter().map(|entry| entry.to_json()).collect();
         Ok(paged(json(&Value::Array(page), Some(&place)), next))
@@ -209,7 +220,7 @@ impl Question {
     async fn refs(&self, model: &ModelId) -> Result<Response<Body>, Fault> {
         let local = local::refs(&self.app, model).await?;
         if let Some(only_here) = local.as_ref().filter(|refs| refs.are_local) {
-            return Ok(json(&only_here.to_json(), None));
+            return Ok(json(&only_here.to_json(self.is_set("include_prs")), None));
         }
         let error = if self.app.origin.is_offline() {
             HubError::Offline { url: format!("the list of branches of {model}") }
@@ -222,7 +233,7 @@ impl Question {
         let known = local.filter(|refs| refs.are_public && !refs.are_unknown());
         match known {
             Some(refs) if error.is_retryable() || self.app.origin.is_offline() => {
-                Ok(json(&refs.to_json(), None))
+                Ok(json(&refs.to_json(self.is_set("include_prs")), None))
             }
             _ => Err(error.into()),
         }

@@ -52,6 +52,8 @@ type Who = Option<BlobHash>;
 #[derive(Debug)]
 pub(super) struct Origin {
     client: Client,
+    /// The same, for questions that somebody waits for: soon it says what is wrong.
+    asks: Client,
     commits: Memo<(ModelId, String, Who), Commit>,
     access: Memo<(ModelId, Who), ()>,
     noted: Memo<(ModelId, bool), ()>,
@@ -83,10 +85,12 @@ impl Names {
 }
 
 impl Origin {
-    /// Asks with `client`, and nobody's token but the caller's.
-    pub fn new(client: Client) -> Self {
+    /// Asks with `asks` while somebody waits for the answer's head, and fetches with `client`; with
+    /// nobody's token but the caller's.
+    pub fn new(client: Client, asks: Client) -> Self {
         Self {
             client,
+            asks,
             commits: Memo::new(BRANCH, 4096),
             access: Memo::new(ACCESS, 4096),
             noted: Memo::new(ACCESS, 4096),
@@ -141,7 +145,7 @@ impl Origin {
         if let Some(here) = last.clone().filter(|_| self.is_unreached()) {
             return Ok(Place::known(here, &name));
         }
-        let client = self.client(caller)?;
+        let client = self.asks.with_token(caller.token.clone())?;
         let key = (model.clone(), revision.to_owned(), who(caller));
         let ask = async || client.commit(model, revision).await;
         let commit = match (self.heard(patiently(self.commits.get(&key, ask)).await), last) {
@@ -187,7 +191,7 @@ impl Origin {
         if self.is_unreached() {
             return Err(slow());
         }
-        let client = self.client.with_token(caller.token.clone())?;
+        let client = self.asks.with_token(caller.token.clone())?;
         self.heard(patiently(client.about(model, path, query)).await)
     }
 
@@ -201,7 +205,7 @@ impl Origin {
         if self.is_unreached() {
             return Err(slow());
         }
-        let client = self.client.with_token(caller.token.clone())?;
+        let client = self.asks.with_token(caller.token.clone())?;
         self.heard(patiently(client.about_paths(&place.model, &place.commit, paths)).await)
     }
 
@@ -239,7 +243,7 @@ impl Origin {
                 return Ok(());
             }
         }
-        let client = self.client(caller)?;
+        let client = self.asks.with_token(caller.token.clone())?;
         let key = (place.model.clone(), who(caller));
         let ask = async || client.check_access(&place.model, &place.commit, file).await;
         match patiently(self.access.get(&key, ask)).await {

@@ -80,7 +80,7 @@ pub(super) async fn file(
     if let Part::Bytes { range, rest } = &part
         && range.start > 0
         && range.end == size
-        && app.inflow.was_wrong(&entry.file.upstream)
+        && app.inflow.was_wrong(&entry.file.upstream).await
     {
         part = if *rest && begins_anew(question) { Part::Whole } else { Part::Beyond };
     }

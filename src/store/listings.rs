@@ -1,10 +1,11 @@
 //! What a hub said of models, for when it cannot be asked: the files of commits of which some are
-//! here, and which models anybody may have. Nothing depends on it: what is missing is asked for again.
+//! here, which models anybody may have, and which files came wrong. Nothing depends on it: what is missing
+//! is asked for again.
 
 use serde::{Deserialize, Serialize};
 
 use super::partial::ListedFile;
-use super::{Result, Store};
+use super::{Result, Store, now};
 use crate::digest::BlobHash;
 use crate::fs::{Dir, Open, durable};
 use crate::model::{ModelId, Revision};
@@ -12,6 +13,10 @@ use crate::model::{ModelId, Revision};
 /// Made when something is noted.
 const LISTINGS: &str = "listings";
 const PUBLIC: &str = ".public";
+const WRONG: &str = ".wrong";
+
+/// For how long nobody may go on where an answer with wrong bytes ended, in seconds.
+const WARY: i64 = 60 * 60;
 
 /// The largest list that is read: a million files.
 const MAX_LIST: u64 = 512 << 20;
@@ -66,6 +71,22 @@ pub(crate) fn is_public(store: &Store, model: &ModelId) -> bool {
     dir(store).is_some_and(|dir| dir.stat(public_name(model)).is_ok())
 }
 
+/// Notes that some client may have wrong bytes of a file.
+pub(crate) fn set_wrong(store: &Store, digest: &str) -> Result<()> {
+    let dir = store.layout.root.ensure_dir(LISTINGS)?;
+    Ok(dir.open_file(wrong_name(digest), Open::Ensure)?.set_mtime(None)?)
+}
+
+/// Whether some client may have wrong bytes of a file, and would complete them with right ones.
+pub(crate) fn was_wrong(store: &Store, digest: &str) -> bool {
+    dir(store).is_some_and(|dir| is_recent(&dir, &wrong_name(digest)))
+}
+
+fn is_recent(dir: &Dir, name: &str) -> bool {
+    let since = dir.stat(name).map(|stat| now().saturating_sub(stat.mtime_ns / 1_000_000_000));
+    since.is_ok_and(|since| since < WARY)
+}
+
 fn dir(store: &Store) -> Option<Dir> {
     store.layout.root.open_dir(LISTINGS).ok()
 }
@@ -76,6 +97,10 @@ fn list_name(model: &ModelId, commit: &Revision) -> String {
 
 fn public_name(model: &ModelId) -> String {
     format!("{}{PUBLIC}", BlobHash::of(model.as_str().as_bytes()))
+}
+
+fn wrong_name(digest: &str) -> String {
+    format!("{}{WRONG}", BlobHash::of(digest.as_bytes()))
 }
 
 impl Store {
@@ -96,7 +121,10 @@ impl Store {
             .flat_map(|row| [list_name(&row.model, &row.revision), public_name(&row.model)]);
         let needed: std::collections::HashSet<_> = needed.collect();
         for entry in dir.list()? {
-            if entry.name.to_str().is_none_or(|name| !needed.contains(name)) {
+            let is_needed = |name: &str| {
+                needed.contains(name) || (name.ends_with(WRONG) && is_recent(&dir, name))
+            };
+            if !entry.name.to_str().is_some_and(is_needed) {
                 match dir.remove_file(&entry.name) {
                     Err(e) if !e.is_not_found() => return Err(e.into()),
                     _ => {}

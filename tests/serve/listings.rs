@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::bench::Bench;
-use crate::client::{Client, SMALL, get};
+use crate::client::{Client, Reply, SMALL, get};
 use crate::hub::{Entry, Fault, On, What};
 
 /// Without what differs by right: the names of directories are the hub's own invention in tests.
@@ -75,6 +75,33 @@ fn a_long_list_comes_in_pages_of_this_server() {
         let all = ["a.txt", "b", "b/c.txt", "b/d", "b/d/e.txt", "b/d/f.bin", "ü ß", "ü ß/#.txt"];
         assert_eq!(paths, all, "{expand}");
     }
+}
+
+#[test]
+fn a_list_is_all_of_the_hub_or_all_of_this_server() {
+    let bench = Bench::new();
+    let commit = model(&bench);
+    bench.hub.page_size(2);
+    let mirror = bench.serve();
+    let path = |expand| {
+        format!("/api/models/org/name/tree/{commit}?recursive=true&expand={expand}&limit=2")
+    };
+    let next = |reply: &Reply| {
+        let link = reply.header("link").unwrap();
+        let url = link.split_once('<').unwrap().1.split_once('>').unwrap().0;
+        url.strip_prefix(&mirror.url).unwrap().to_owned()
+    };
+    let theirs = next(&mirror.get(&path(true)));
+    let gone = bench.hub.fault(Fault::new(On::Tree, What::status(500)).forever());
+    // Its cursor says nothing here.
+    assert_eq!(mirror.get(&theirs).status, 502);
+    gone.release();
+    let first = mirror.get(&path(false));
+    let ours = next(&first).replace("expand=false", "expand=true");
+    // The hub would not know this server's.
+    let second = mirror.get(&ours);
+    assert_eq!(second.status, 200, "{}", second.head);
+    assert!(second.json()[0]["path"].as_str() > first.json()[1]["path"].as_str());
 }
 
 #[test]

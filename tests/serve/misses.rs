@@ -86,6 +86,11 @@ fn nobody_has_a_whole_file_that_is_wrong() {
         assert_eq!(mirror.ask("GET", WEIGHTS, &[("range", &chunk)]).status, 416);
     }
     mirror.stop();
+    // Clients live longer than servers.
+    let mirror = bench.serve();
+    assert_eq!(mirror.ask("GET", WEIGHTS, &[("range", &rest)]).status, 416);
+    assert!(mirror.ask("GET", WEIGHTS, &[("range", &rest), python]).body == weights);
+    mirror.stop();
     crate::support::assert_whole(&bench.store());
 }
 
@@ -130,6 +135,11 @@ fn trouble_that_stays_is_never_a_word_that_something_is_missing() {
     }
     assert_eq!(mirror.get("/api/models/org/name").status, 502);
     fault.release();
+    // What the hub says is passed on, and not that it said nothing.
+    let limited = bench.hub.fault(Fault::new(On::Info, What::rate_limited(7)).forever());
+    let reply = mirror.ask("HEAD", WEIGHTS, &[]);
+    assert_eq!((reply.status, reply.header("retry-after")), (429, Some("7")), "{}", reply.head);
+    limited.release();
     // The names are known by now, and the bytes do not come: what clients try again for.
     assert_eq!(mirror.ask("HEAD", WEIGHTS, &[]).status, 200);
     let limited = bench.hub.fault(Fault::new(On::Resolve, What::rate_limited(600)).forever());
@@ -209,6 +219,8 @@ fn what_the_store_has_no_room_for_is_given_on_and_not_kept() {
     bench.hub.fault(Fault::new(On::Cdn, What::Close(At::Body(MIB as u64 * 2))).times(1));
     let wrong = mirror.get(WEIGHTS);
     assert!(wrong.ended == Ended::Cut && wrong.body.len() < weights.len());
+    let rest = format!("bytes={}-", wrong.body.len());
+    assert_eq!(mirror.ask("GET", WEIGHTS, &[("range", &rest)]).status, 416);
     mirror.stop();
     let here = bench.store().list().unwrap();
     assert!(here.iter().all(|one| one.size < MIB as u64), "{here:?}");

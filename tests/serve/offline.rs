@@ -26,7 +26,9 @@ fn what_is_here_is_served_without_the_hub() {
     let tree = mirror.get(&format!("/api/models/org/name/tree/{commit}?recursive=true")).json();
     assert_eq!(tree, told);
     let refs = mirror.get("/api/models/org/name/refs").json();
-    assert_eq!(refs["branches"].as_array().unwrap().len(), 2);
+    assert_eq!((refs["branches"].as_array().unwrap().len(), refs.get("pullRequests")), (2, None));
+    let refs = mirror.get("/api/models/org/name/refs?include_prs=1").json();
+    assert_eq!(refs["pullRequests"], serde_json::json!([]));
     assert!(bench.hub.log().is_empty());
 }
 

@@ -62,7 +62,7 @@ impl Item {
         tokio::spawn(async move {
             let done = fetching.finish().await;
             if driven.run.beginnings() > 0 {
-                inner.was_wrong(driven.file.upstream);
+                inner.was_wrong(driven.file.upstream).await;
             }
             let outcome = match done.map(|fetched| fetched.into_iter().next()) {
                 Ok(Some(fetched)) => Ok(fetched),

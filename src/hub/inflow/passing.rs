@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Shared, Span, Wanted};
+use super::{Inner, Shared, Span, Wanted};
 use crate::error::{HubError, PullError};
 use crate::hub::hasher::Hasher;
 use crate::hub::{Body, RemoteFile};
@@ -14,6 +14,7 @@ use crate::hub::{Body, RemoteFile};
 /// Bytes of a file as they come from the hub, for one reader.
 #[derive(Debug)]
 pub struct Passing {
+    inner: Arc<Inner>,
     wanted: Wanted,
     file: RemoteFile,
     body: Option<Body>,
@@ -27,9 +28,15 @@ pub struct Passing {
 }
 
 impl Passing {
-    pub(super) fn new(wanted: &Wanted, file: &RemoteFile, span: Span) -> Box<Self> {
+    pub(super) fn new(
+        inner: &Arc<Inner>,
+        wanted: &Wanted,
+        file: &RemoteFile,
+        span: Span,
+    ) -> Box<Self> {
         let whole = span.bytes == (0..file.size);
         Box::new(Self {
+            inner: inner.clone(),
             wanted: wanted.clone(),
             file: file.clone(),
             body: None,
@@ -76,6 +83,7 @@ impl Passing {
             let found = hasher.finish();
             if found != self.file.upstream {
                 self.held.clear();
+                self.inner.was_wrong(self.file.upstream).await;
                 return Err(Arc::new(PullError::ChecksumMismatch {
                     model: self.wanted.model.clone(),
                     path: self.file.path.clone(),
