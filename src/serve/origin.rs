@@ -1,7 +1,7 @@
 //! Where what the store does not know comes from: the hub, asked seldom, and what it said before.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
@@ -59,8 +59,8 @@ pub(super) struct Origin {
     noted: Memo<(ModelId, bool), ()>,
     lists: Memo<(ModelId, Revision), Arc<Vec<RemoteFile>>>,
     names: Names,
-    /// When the hub could not be reached last.
-    unreached: Mutex<Option<Instant>>,
+    /// When the hub could not be reached last, and why.
+    unreached: Mutex<Option<(Instant, String)>>,
 }
 
 /// What the hub said last that branches and tags stand for. Clients ask for `main` once, and for files
@@ -125,11 +125,11 @@ impl Origin {
         let Ok(name) = revision.parse::<RefName>() else {
             return Err(Fault::no_revision(revision));
         };
-        let known = known(store, model, &name).await?;
+        let (known, is_public) = known(store, model, &name).await?;
         if let Some(here) = known.as_ref().filter(|here| here.is_local()) {
             return Ok(Place::local(here));
         }
-        let is_known = known.is_some() && is_public(store, model).await;
+        let is_known = known.is_some() && is_public;
         if self.is_offline() {
             return match known {
                 Some(here) if is_known => Ok(Place::known(here, &name)),
@@ -142,7 +142,7 @@ impl Origin {
         }
         // What the hub said last is better than nothing, where it is nobody's secret.
         let last = known.clone().filter(|_| is_known);
-        if let Some(here) = last.clone().filter(|_| self.is_unreached()) {
+        if let Some(here) = last.clone().filter(|_| self.trouble().is_some()) {
             return Ok(Place::known(here, &name));
         }
         let client = self.asks.with_token(caller.token.clone())?;
@@ -188,8 +188,8 @@ impl Origin {
         path: &[&str],
         query: Option<&str>,
     ) -> Result<Forwarded, HubError> {
-        if self.is_unreached() {
-            return Err(slow());
+        if let Some(trouble) = self.trouble() {
+            return Err(trouble);
         }
         let client = self.asks.with_token(caller.token.clone())?;
         self.heard(patiently(client.about(model, path, query)).await)
@@ -202,8 +202,8 @@ impl Origin {
         place: &Place,
         paths: &[String],
     ) -> Result<Vec<Value>, HubError> {
-        if self.is_unreached() {
-            return Err(slow());
+        if let Some(trouble) = self.trouble() {
+            return Err(trouble);
         }
         let client = self.asks.with_token(caller.token.clone())?;
         self.heard(patiently(client.about_paths(&place.model, &place.commit, paths)).await)
@@ -211,18 +211,25 @@ impl Origin {
 
     /// Notes when the hub cannot be reached.
     fn heard<T>(&self, answer: Result<T, HubError>) -> Result<T, HubError> {
-        if let Err(HubError::Network { .. } | HubError::Stalled { .. } | HubError::Server { .. }) =
-            &answer
+        if let Err(
+            error @ (HubError::Network { .. } | HubError::Stalled { .. } | HubError::Server { .. }),
+        ) = &answer
         {
-            *self.unreached.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+            *self.unreached() = Some((Instant::now(), error.to_string()));
         }
         answer
     }
 
-    /// Whether the hub could not be reached a moment ago.
-    fn is_unreached(&self) -> bool {
-        let unreached = self.unreached.lock().unwrap_or_else(PoisonError::into_inner);
-        unreached.is_some_and(|when| when.elapsed() < UNREACHED)
+    /// Why the hub could not be asked a moment ago.
+    fn trouble(&self) -> Option<HubError> {
+        let unreached = self.unreached();
+        let (_, error) = unreached.as_ref().filter(|(when, _)| when.elapsed() < UNREACHED)?;
+        let reason = format!("it is left alone for a moment, after this: {error}");
+        Some(HubError::Network { url: self.endpoint().to_owned(), reason })
+    }
+
+    fn unreached(&self) -> MutexGuard<'_, Option<(Instant, String)>> {
+        self.unreached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the caller may have the files of `place`: asked of the hub with `file`, unless the hub
@@ -345,14 +352,15 @@ fn who(caller: &Caller) -> Who {
     caller.token.as_ref().map(Token::fingerprint)
 }
 
+/// What the store has of it, and whether anybody may know.
 async fn known(
     store: &Arc<Store>,
     model: &ModelId,
     name: &RefName,
-) -> Result<Option<Resolved>, Fault> {
+) -> Result<(Option<Resolved>, bool), Fault> {
     let spec = ModelSpec { model: model.clone(), at: Some(name.clone()) };
     let store = store.clone();
-    blocking(move || find(&store, &spec)).await
+    blocking(move || Ok((find(&store, &spec)?, listings::is_public(&store, &spec.model)))).await
 }
 
 /// `None` also for what could be several.
@@ -363,11 +371,6 @@ fn find(store: &Store, spec: &ModelSpec) -> Result<Option<Resolved>, Fault> {
         Err(StoreError::NotFound { .. } | StoreError::Ambiguous { .. }) => Ok(None),
         Err(e) => Err(e.into()),
     }
-}
-
-async fn is_public(store: &Arc<Store>, model: &ModelId) -> bool {
-    let (store, model) = (store.clone(), model.clone());
-    blocking(move || Ok(listings::is_public(&store, &model))).await.unwrap_or(false)
 }
 
 fn slow() -> HubError {
