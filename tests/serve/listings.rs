@@ -91,12 +91,13 @@ fn a_list_is_all_of_the_hub_or_all_of_this_server() {
         let url = link.split_once('<').unwrap().1.split_once('>').unwrap().0;
         url.strip_prefix(&mirror.url).unwrap().to_owned()
     };
+    // All of it is known here, too.
+    let first = mirror.get(&path(false));
     let theirs = next(&mirror.get(&path(true)));
     let gone = bench.hub.fault(Fault::new(On::Tree, What::status(500)).forever());
     // Its cursor says nothing here.
     assert_eq!(mirror.get(&theirs).status, 502);
     gone.release();
-    let first = mirror.get(&path(false));
     let ours = next(&first).replace("expand=false", "expand=true");
     // The hub would not know this server's.
     let second = mirror.get(&ours);
