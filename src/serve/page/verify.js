@@ -43,7 +43,7 @@ function result({ damaged, mended = [], repair, checked, finished, error }) {
     ? `${one ? 'It' : 'They'} could not be mended, so nobody is given ${one ? 'it' : 'them'}. Download or add the model again.`
     : 'Mending takes what is wrong from other copies here, or from the hub.';
   const mend = button('Mend', { id: 'mend-button', 'data-writes': true }, () => askToMend(damaged));
-  return [good, problem({ message, hint }), damageList(damaged), !repair && mend, finished && el('p', { class: 'summary' }, `Of ${checked}, `, when)];
+  return [good, problem({ message, hint }), damageList(damaged), !repair && el('div', { class: 'actions' }, mend), finished && el('p', { class: 'summary' }, `Of ${checked}, `, when)];
 }
 
 // Read again: what was damaged may be another file by now.
@@ -54,10 +54,13 @@ function askToMend(damaged) {
 
 function damageList(damaged) {
   const items = damaged.map(({ model, revision, path, why }) =>
-    el('li', { 'data-damaged': path }, modelName(model), revisionMark(revision), el('br'), el('bdi', { class: 'path' }, path), `: ${why}`),
+    el('li', { 'data-damaged': path }, modelName(model), revisionMark(revision), el('br'), el('bdi', { class: 'path', title: why }, path), `: ${inWords(why)}`),
   );
   return el('ul', { class: 'kept' }, ...items);
 }
+
+// A whole second hash says nothing to a person.
+const inWords = (why) => (why.includes('hash to') ? 'its bytes are not its own' : why);
 
 function showScrub() {
   const { oldest_verified, never_verified } = state.space ?? {};
